@@ -1,0 +1,29 @@
+"""AIMv2: the prefix encoder and the multimodal decoder, trained together."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from aimv2_lab.model.decoder import MultimodalDecoder, Predictions
+from aimv2_lab.model.encoder import VisionEncoder
+from aimv2_lab.recipes import Recipe
+
+
+class AIMv2(nn.Module):
+    """Encoder and decoder of one recipe; `model.encoder` is what pre-training is for.
+
+    Source: paper, section 2 and Figure 1.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.encoder = VisionEncoder(recipe.encoder)
+        self.decoder = MultimodalDecoder(recipe.decoder, recipe.encoder.width, recipe.encoder.patch_values)
+
+    def forward(self, images: Tensor, tokens: Tensor, prefix_lengths: Tensor | None = None) -> Predictions:
+        """Next-patch and next-token predictions for images (B, 3, height, width) with captions (B, T).
+
+        `prefix_lengths` as in the encoder; pixel predictions of a fully visible image (None) have seen their targets.
+        """
+        return self.decoder(self.encoder(images, prefix_lengths), tokens)

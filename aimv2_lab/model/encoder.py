@@ -1,0 +1,94 @@
+"""The vision encoder: equal to the released AIMv2 encoder on the same weights."""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from aimv2_lab.model.layers import Block, initialise_block
+from aimv2_lab.model.masks import check_prefix_lengths, prefix_mask
+from aimv2_lab.model.patches import check_image_size
+from aimv2_lab.model.positions import sincos_positions
+from aimv2_lab.recipes import EncoderRecipe, Recipe
+
+
+class VisionEncoder(nn.Module):
+    """A ViT whose attention can hide everything behind a prefix of patches.
+
+    Built from a recipe. Patches are projected (with bias), RMS-normalised, given positions, passed through pre-norm
+    blocks and normalised once more. Source: released code; sizes from paper, Table 1.
+    """
+
+    def __init__(self, recipe: Recipe | EncoderRecipe) -> None:
+        super().__init__()
+        self.recipe = recipe.encoder if isinstance(recipe, Recipe) else recipe
+        width, size = self.recipe.width, self.recipe.patch_size
+        self.patch_projection = nn.Conv2d(3, width, kernel_size=size, stride=size)
+        self.patch_norm = nn.RMSNorm(width, eps=self.recipe.norm_eps)
+        table = torch.empty(self.recipe.patches, width) if self.recipe.positions == "learned" else None
+        self.positions = None if table is None else nn.Parameter(table)
+        self.blocks = nn.ModuleList(
+            Block(width, self.recipe.heads, self.recipe.hidden, self.recipe.norm_eps) for _ in range(self.recipe.depth)
+        )
+        self.norm = nn.RMSNorm(width, eps=self.recipe.norm_eps)
+        self._initialise()
+
+    def forward(self, images: Tensor, prefix_lengths: Tensor | None = None) -> Tensor:
+        """Features (B, I, D), after the final norm, of normalised float images (B, 3, height, width).
+
+        `prefix_lengths` (B,), each in 1 … I-1, hides from patch i every later patch outside its image's prefix; None,
+        the choice at inference, lets all patches see each other. Raises ValueError for images whose sides are not a
+        multiple of the patch size or do not fit a learned position table, and for prefix lengths out of range.
+        """
+        *_, last = self.hidden_states(images, prefix_lengths)
+        return self.norm(last)
+
+    def hidden_states(self, images: Tensor, prefix_lengths: Tensor | None = None) -> list[Tensor]:
+        """The residual stream (B, I, D): entry 0 enters the first block, entry i leaves block i, none final-normed."""
+        stream = [self.embed(images)]
+        batch, patches, _ = stream[0].shape
+        mask = None
+        if prefix_lengths is not None:
+            check_prefix_lengths(prefix_lengths, batch, patches)
+            mask = prefix_mask(prefix_lengths, patches)
+        for block in self.blocks:
+            stream.append(block(stream[-1], mask))
+        return stream
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Patch tokens (B, I, D) with their positions: the norm comes before the positions, nothing after."""
+        rows, columns = self._grid(images)
+        tokens = rearrange(self.patch_projection(images), "b d rows columns -> b (rows columns) d")
+        return self.patch_norm(tokens) + self._positions(rows, columns, tokens)
+
+    def _grid(self, images: Tensor) -> tuple[int, int]:
+        """(rows, columns) of patches, or ValueError for images this encoder cannot read."""
+        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+            raise ValueError(f"images must be float (B, 3, height, width), not {images.dtype} {tuple(images.shape)}")
+        height, width, size = *images.shape[-2:], self.recipe.patch_size
+        check_image_size(height, width, size)
+        expected = self.recipe.image_size
+        if self.positions is not None and (height, width) != (expected, expected):
+            raise ValueError(
+                f"images of {height} x {width} do not fit this encoder's position table for {expected} x {expected}; "
+                f"resize them, or build an encoder with positions='sincos'"
+            )
+        return height // size, width // size
+
+    def _positions(self, rows: int, columns: int, tokens: Tensor) -> Tensor:
+        if self.positions is not None:
+            return self.positions
+        return sincos_positions(rows, columns, tokens.shape[-1], tokens.device).to(tokens.dtype)
+
+    def _initialise(self) -> None:
+        """Xavier uniform linears, the patch projection as one, positions normal 0.02 (released training code)."""
+        projection = self.patch_projection
+        nn.init.xavier_uniform_(projection.weight.view(projection.out_channels, -1))
+        if projection.bias is not None:
+            nn.init.zeros_(projection.bias)
+        if self.positions is not None:
+            nn.init.normal_(self.positions, std=0.02)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            initialise_block(block)

@@ -1,0 +1,79 @@
+"""The objective: which predictions count, how far they are off, and how the two losses add up.
+
+Counting from 0, output i predicts patch i+1. With prefix length M the encoder has shown patches 0 … M-1 to each other,
+so outputs 0 … M-2 have seen their own target: outputs M-1 … I-2 count, and predict patches M … I-1. Losses are sums
+divided by counts of the *global* batch, so that cutting it into ranks and micro-batches changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from aimv2_lab.model.decoder import Predictions
+from aimv2_lab.model.patches import patchify, standardise
+
+
+class LossCounts(NamedTuple):
+    """How many predictions of the global batch count: the two normalisers."""
+
+    patches: int
+    tokens: int
+
+
+class Losses(NamedTuple):
+    """Scalars: `total` = text + pixel_weight * pixel."""
+
+    total: Tensor
+    pixel: Tensor
+    text: Tensor
+
+
+def pixel_targets(images: Tensor, patch_size: int) -> Tensor:
+    """The targets (B, I-1, K) of outputs 0 … I-2: the standardised patches 1 … I-1 (paper, section 3.1)."""
+    return standardise(patchify(images, patch_size)).values[:, 1:]
+
+
+def counted_outputs(prefix_lengths: Tensor, patches: int) -> Tensor:
+    """Which of the outputs 0 … I-2 count (B, I-1): those at M-1 and after (paper, section 2.2)."""
+    return torch.arange(patches - 1, device=prefix_lengths.device) >= prefix_lengths[:, None] - 1
+
+
+def pixel_errors(pixels: Tensor, images: Tensor, patch_size: int) -> Tensor:
+    """Squared error (B, I-1) of outputs 0 … I-2, averaged over the K values of a patch, in float32.
+
+    The mean over K, not the sum, is what pixel_weight = 0.4 refers to (released training code).
+    """
+    return (pixels[:, :-1].float() - pixel_targets(images.float(), patch_size)).square().mean(dim=-1)
+
+
+def text_errors(logits: Tensor, tokens: Tensor) -> Tensor:
+    """Cross-entropy (B, T), in nats and float32, of every text output with its token."""
+    return functional.cross_entropy(logits.float().transpose(1, 2), tokens, reduction="none")
+
+
+def losses(
+    predictions: Predictions,
+    images: Tensor,
+    tokens: Tensor,
+    counted_tokens: Tensor,
+    prefix_lengths: Tensor,
+    counts: LossCounts,
+    pixel_weight: float,
+    patch_size: int,
+) -> Losses:
+    """This batch's share of the global batch's losses; shares of all ranks and micro-batches add up to them.
+
+    Images (B, 3, height, width); tokens and counted_tokens (B, T); prefix lengths (B,), where I counts no patch.
+    Predictions that do not count get a gradient of exactly zero. Source: paper, section 2.2; normalisers are counts
+    of the batch as in the released training code, there of the local one.
+    """
+    errors = pixel_errors(predictions.pixels, images, patch_size)
+    counted_pixels = counted_outputs(prefix_lengths, predictions.pixels.shape[1])
+    pixel = errors.masked_fill(~counted_pixels, 0.0).sum() / max(counts.patches, 1)
+    nats = text_errors(predictions.logits, tokens)
+    text = nats.masked_fill(~counted_tokens, 0.0).sum() / max(counts.tokens, 1)
+    return Losses(text + pixel_weight * pixel, pixel, text)

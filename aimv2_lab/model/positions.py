@@ -1,0 +1,28 @@
+"""Where a patch is: the fixed 2-D sine-cosine code of the native-resolution encoder and of AIM v1.
+
+The other encoders learn a table of one vector per patch, which needs no code beyond a parameter.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+TEMPERATURE = 10_000.0
+
+
+def sincos_positions(rows: int, columns: int, width: int, device: torch.device | None = None) -> Tensor:
+    """The 2-D position code (rows * columns, width), float32, patches in raster order.
+
+    The vector of the patch in column x and row y is [sin(x w), cos(x w), sin(y w), cos(y w)], a quarter of the width
+    each, with w_j = 10000 ** (-j / (width / 4)): x comes first, and indices are not scaled by the grid. Computed in
+    float64, because in bfloat16 the angles of large grids are wrong. Raises ValueError unless 4 divides the width.
+    Source: released code.
+    """
+    if width % 4:
+        raise ValueError(f"sine-cosine positions need a width divisible by 4, not {width}")
+    quarter = width // 4
+    frequency = TEMPERATURE ** (-torch.arange(quarter, dtype=torch.float64, device=device) / quarter)
+    y, x = torch.meshgrid(torch.arange(rows, device=device), torch.arange(columns, device=device), indexing="ij")
+    angles = [coordinate.flatten().to(torch.float64)[:, None] * frequency for coordinate in (x, y)]
+    return torch.cat([wave for angle in angles for wave in (angle.sin(), angle.cos())], dim=1).to(torch.float32)
