@@ -8,8 +8,9 @@ The public face, stable from one version to the next:
     load_encoder(path)                the trained encoder of a run folder or checkpoint
 """
 
+from aimv2_lab.formats.folder import load_encoder
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.encoder import VisionEncoder
 from aimv2_lab.recipes import Recipe, recipe
 
-__all__ = ["AIMv2", "Recipe", "VisionEncoder", "recipe"]
+__all__ = ["AIMv2", "Recipe", "VisionEncoder", "load_encoder", "recipe"]

@@ -163,7 +163,7 @@ class Recipe:
     def change(self, changes: Mapping[str, Any]) -> Recipe:
         """A copy with fields changed by dotted path, e.g. {"training.steps": 100}.
 
-        Raises UnknownName for an unknown field (with the nearest names), ValueError for values that do not fit together.
+        Raises UnknownName for an unknown field (with the nearest names), ValueError for values that do not fit.
         """
         return _build(Recipe, _merged(asdict(self), changes), "")
 

@@ -1,0 +1,235 @@
+"""Batches of pairs: what each position of a run holds, the same for any number of ranks and workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from aimv2_lab.data.damage import DamagedPair, Replacement, TooMuchDamage
+from aimv2_lab.data.images import decode_image
+from aimv2_lab.data.order import Order, Stream, sample_generator
+from aimv2_lab.data.records import Pair, Source
+from aimv2_lab.data.transforms import evaluation_view, training_view
+from aimv2_lab.recipes import EncoderAttention, Recipe
+
+REPLACEMENT_TRIES = 16  # a source in which 16 drawn pairs in a row are damaged is no source; our choice
+VALIDATION_SEED = 0  # the same views in the same order for every run, whatever its seed
+
+
+class Tokenizer(Protocol):
+    """What batches need of a tokenizer."""
+
+    def encode(self, texts: Sequence[str], max_tokens: int) -> tuple[Tensor, Tensor]:
+        """Tokens (B, T) int64, padded to the longest text, and which of them count (B, T) bool."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One position of a run: image (3, height, width), its caption and its prefix length M."""
+
+    image: Tensor
+    caption: str
+    prefix_length: int
+    key: str
+    replaced: tuple[Replacement, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images (B, 3, height, width) float32, tokens (B, T) int64, counted (B, T) bool, prefix lengths (B,) int64.
+
+    `keys` are those of the pairs used; `replaced` names every pair that stood at these positions and was damaged.
+    """
+
+    images: Tensor
+    tokens: Tensor
+    counted: Tensor
+    prefix_lengths: Tensor
+    keys: tuple[str, ...]
+    replaced: tuple[Replacement, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def counted_tokens(self) -> int:
+        """The text targets that count, which normalise the text loss."""
+        return int(self.counted.sum())
+
+    def counted_patches(self, patches: int) -> int:
+        """The pixel targets that count, I - M summed over the images, which normalise the pixel loss (paper, 2.2)."""
+        return int((patches - self.prefix_lengths).sum())
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch with its tensors on `device`."""
+        return replace(
+            self,
+            images=self.images.to(device, non_blocking=True),
+            tokens=self.tokens.to(device, non_blocking=True),
+            counted=self.counted.to(device, non_blocking=True),
+            prefix_lengths=self.prefix_lengths.to(device, non_blocking=True),
+        )
+
+    def split(self, micro_batch_size: int) -> list[Batch]:
+        """Micro-batches in order, the last perhaps smaller; the first carries `replaced`, so that it counts once."""
+        if micro_batch_size < 1:
+            raise ValueError(f"micro-batch size {micro_batch_size}: at least 1 is needed")
+        starts = range(0, len(self), micro_batch_size)
+        return [self._part(slice(start, start + micro_batch_size), first=start == 0) for start in starts]
+
+    def _part(self, rows: slice, first: bool) -> Batch:
+        return Batch(
+            self.images[rows],
+            self.tokens[rows],
+            self.counted[rows],
+            self.prefix_lengths[rows],
+            self.keys[rows],
+            self.replaced if first else (),
+        )
+
+
+class PairDataset(Dataset[Sample]):
+    """The sample at any global position of a run, a pure function of (source, recipe, position).
+
+    Training: the order, the caption of several, crop and flip, and the prefix length, uniform on 1 … I - 1 (paper,
+    section 2.2), come from generators keyed by (seed, epoch, position). Validation: a fixed shuffled order, the first
+    caption, the central view, and prefix lengths that are the same in every run. With `encoder_attention` "causal"
+    every prefix length is 1, which is causal; with "bidirectional" it is I, so that no patch counts.
+
+    A damaged pair is replaced by another of the same source, drawn by (seed, epoch, position), and reported. Raises
+    ValueError for an empty source or an encoder of one patch, TooMuchDamage where 16 draws in a row are damaged.
+    """
+
+    def __init__(self, source: Source, tokenizer: Tokenizer, recipe: Recipe, training: bool) -> None:
+        if recipe.encoder.patches < 2:
+            raise ValueError(
+                f"encoder.image_size = {recipe.encoder.image_size} with encoder.patch_size = "
+                f"{recipe.encoder.patch_size} gives one patch: a prefix and something to predict need two"
+            )
+        self.source = source
+        self.tokenizer = tokenizer
+        self.recipe = recipe
+        self.training = training
+        self.seed = recipe.training.seed if training else VALIDATION_SEED
+        self.order = Order(len(source), self.seed)
+
+    def __getitem__(self, global_position: int) -> Sample:
+        epoch, position, index = self.order.index(global_position)
+        damaged: list[DamagedPair] = []
+        replacements = sample_generator(self.seed, epoch, position, "replacement")
+        while len(damaged) < REPLACEMENT_TRIES:
+            try:
+                sample = self._sample(index, epoch, position)
+            except DamagedPair as damage:
+                damaged.append(damage)
+                index = int(replacements.integers(len(self.source)))
+            else:
+                found = tuple(Replacement(global_position, pair.key, pair.reason, sample.key) for pair in damaged)
+                return replace(sample, replaced=found)
+        raise TooMuchDamage(
+            f"position {global_position} of {self.source.name}: {REPLACEMENT_TRIES} pairs drawn in a row are damaged; "
+            f"the first: {', '.join(str(damage) for damage in damaged[:3])}"
+        )
+
+    def _sample(self, index: int, epoch: int, position: int) -> Sample:
+        """The pair at `index` of the source, seen as (epoch, position) says; raises DamagedPair."""
+
+        def draws(stream: Stream) -> np.random.Generator:
+            return sample_generator(self.seed, epoch, position, stream)
+
+        pair: Pair = self.source[index]
+        picture = decode_image(pair.image, pair.key)
+        size, data = self.recipe.encoder.image_size, self.recipe.data
+        if self.training:
+            image = training_view(picture, data, size, draws("crop"))
+            caption = pair.captions[int(draws("caption").integers(len(pair.captions)))]
+        else:
+            image, caption = evaluation_view(picture, data, size), pair.captions[0]
+        attention, patches = self.recipe.objective.encoder_attention, self.recipe.encoder.patches
+        prefix_length = draw_prefix_length(attention, patches, draws("prefix"))
+        return Sample(image, caption, prefix_length, pair.key, ())
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        """Put samples together, captions encoded and padded to the longest of them."""
+        tokens, counted = self.tokenizer.encode([sample.caption for sample in samples], self.recipe.decoder.text_tokens)
+        return Batch(
+            images=torch.stack([sample.image for sample in samples]),
+            tokens=tokens,
+            counted=counted,
+            prefix_lengths=torch.tensor([sample.prefix_length for sample in samples], dtype=torch.int64),
+            keys=tuple(sample.key for sample in samples),
+            replaced=tuple(found for sample in samples for found in sample.replaced),
+        )
+
+
+def draw_prefix_length(attention: EncoderAttention, patches: int, generator: np.random.Generator) -> int:
+    """M of one image: uniform on 1 … I - 1 (paper, section 2.2).
+
+    For the ablations it is fixed: at 1 for "causal" attention, which M = 1 is, and at I for "bidirectional", where the
+    whole picture is seen and no patch is left to count.
+    """
+    fixed = {"causal": 1, "bidirectional": patches}
+    return fixed[attention] if attention in fixed else int(generator.integers(1, patches))
+
+
+class _PositionSampler(Sampler[list[int]]):
+    """One rank's positions of every batch."""
+
+    def __init__(self, first: int, batch_size: int, rank_batch_size: int, steps: int) -> None:
+        self.first, self.batch_size, self.rank_batch_size, self.steps = (
+            first,
+            batch_size,
+            rank_batch_size,
+            steps,
+        )
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[list[int]]:
+        starts = (self.first + step * self.batch_size for step in range(self.steps))
+        return (list(range(start, start + self.rank_batch_size)) for start in starts)
+
+
+def batches(
+    dataset: PairDataset,
+    batch_size: int,
+    start_position: int,
+    steps: int,
+    workers: int,
+    rank: int = 0,
+    world_size: int = 1,
+) -> Iterator[Batch]:
+    """This rank's part of `steps` consecutive global batches, the first of which begins at `start_position`.
+
+    A global batch holds `batch_size` consecutive positions whatever the ranks and workers; rank r has the r-th of
+    `world_size` equal runs of them. The state of the iteration is the position alone. Raises ValueError where
+    `batch_size` is not a multiple of `world_size` or the rank is not below it.
+    """
+    if batch_size < 1 or batch_size % world_size or not 0 <= rank < world_size:
+        raise ValueError(f"batch size {batch_size} cannot be cut into {world_size} equal parts (rank {rank})")
+    rank_batch_size = batch_size // world_size
+    positions = _PositionSampler(start_position + rank * rank_batch_size, batch_size, rank_batch_size, steps)
+    loader = DataLoader(
+        dataset,
+        batch_sampler=positions,
+        num_workers=workers,
+        collate_fn=dataset.collate,
+        worker_init_fn=_quiet_tokenizers,
+        # A generator of its own: else making the loader would draw from torch's global one.
+        generator=torch.Generator(),
+    )
+    return iter(loader)
+
+
+def _quiet_tokenizers(_worker: int) -> None:
+    """Tokenizers warn when they are used in threads before a fork; a worker needs no threads of theirs."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"

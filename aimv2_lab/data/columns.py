@@ -1,0 +1,145 @@
+"""Where in a row the picture and the captions are, and reading them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from aimv2_lab.data.damage import DamagedCaption, DamagedImage
+from aimv2_lab.recipes import DataRecipe
+
+IMAGE_NAMES = ("image", "img", "file_name", "picture", "jpg", "jpeg", "png", "webp", "image_bytes")
+CAPTION_NAMES = ("txt", "text", "caption", "captions", "alt", "alt_text", "sentence", "sentences", "description")
+
+
+class MissingColumn(ValueError):
+    """No column of the data holds what the recipe asks for."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The picture is in the first of `images` that a row has; its captions are all texts in `captions`, in order."""
+
+    images: tuple[str, ...]
+    captions: tuple[str, ...]
+
+
+def find_columns(names: Sequence[str], data_recipe: DataRecipe, place: str) -> Columns:
+    """The columns named by the recipe, else those with usual names, at the top or else inside `json`.
+
+    `data.caption_column` may list several, by dotted path where they are nested: "txt,json.alt". Raises MissingColumn,
+    naming `place`, the columns found and the recipe's field.
+    """
+    images = _wanted(data_recipe.image_column)
+    if not images and (usual := _usual(names, IMAGE_NAMES)):
+        images = tuple(dict.fromkeys([*usual, *IMAGE_NAMES]))  # the pictures of shards are now .jpg, now .png
+    captions = _wanted(data_recipe.caption_column)
+    if not captions:
+        nested = [f"json.{name}" for name in CAPTION_NAMES]
+        captions = tuple([*_usual(names, CAPTION_NAMES), *_usual(names, nested)][:1])
+    _check("image", data_recipe.image_column, images, names, place)
+    _check("caption", data_recipe.caption_column, captions, names, place)
+    return Columns(images, captions)
+
+
+def read_image(row: Mapping[str, Any], columns: Columns, folder: Path | None, key: str) -> bytes | Image.Image:
+    """The encoded picture of a row: bytes, or a file named relative to `folder`. Raises DamagedImage if it has none."""
+    value = next((row[name] for name in columns.images if row.get(name) is not None), None)
+    if isinstance(value, Mapping):  # the form of HF datasets
+        value = value.get("bytes") if value.get("bytes") is not None else value.get("path")
+    if isinstance(value, (bytes, Image.Image)):
+        return value
+    if not isinstance(value, str) or not value:
+        held = "nothing" if value is None else f"{type(value).__name__} {value!r:.40}"
+        raise DamagedImage(key, f"no image: {', '.join(columns.images)} holds {held}")
+    try:
+        return (folder or Path()).joinpath(value).read_bytes()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise DamagedImage(key, f"file not found: {value}") from None
+
+
+def read_captions(row: Mapping[str, Any], columns: Columns, key: str) -> tuple[str, ...]:
+    """Every caption of a row, stripped of surrounding space.
+
+    Absent and blank texts are passed over; a pair is refused (DamagedCaption) if none is left, or for one that is not
+    text or not valid Unicode.
+    """
+    found = tuple(text for column in columns.captions for text in _texts(_value(row, column, key), column, key))
+    if not found:
+        raise DamagedCaption(key, f"no caption: {', '.join(columns.captions)} empty or absent")
+    return found
+
+
+def nested_names(name: str, value: Any) -> list[str]:
+    """`name` and the dotted names of what an example `value` holds, through lists."""
+    if isinstance(value, Mapping):
+        return [name, *(inner for part in value for inner in nested_names(f"{name}.{part}", value[part]))]
+    if isinstance(value, Sequence) and value and isinstance(value[0], Mapping):
+        return nested_names(name, value[0])
+    return [name]
+
+
+def parse_member(name: str, content: bytes, key: str) -> Any:
+    """The text or JSON in a tar's member; raises DamagedCaption where it is neither."""
+    try:
+        text = content.decode()
+        return json.loads(text) if name.rpartition(".")[2] == "json" else text
+    except ValueError as error:
+        raise DamagedCaption(key, f"unreadable {name}: {error}") from None
+
+
+def _wanted(columns: str) -> tuple[str, ...]:
+    return tuple(column.strip() for column in columns.split(",") if column.strip())
+
+
+def _check(what: str, named: str, columns: Sequence[str], names: Sequence[str], place: str) -> None:
+    """Raise MissingColumn if the recipe names a column that is not there, or names none and none was found."""
+    missing = [column for column in columns if column not in names] if named else []
+    if missing or not columns:
+        raise MissingColumn(
+            f"{place} has no {what} column {', '.join(missing) or 'of a usual name'}; found: "
+            f"{', '.join(names) or 'none'}. Name the {what} column in data.{what}_column"
+        )
+
+
+def _usual(names: Sequence[str], usual: Iterable[str]) -> list[str]:
+    """Those of `names` that are usual, in the order of `usual`, in whatever case."""
+    return [name for known in usual for name in names if name.lower() == known]
+
+
+def _value(row: Mapping[str, Any], column: str, key: str) -> Any:
+    if column in row:
+        head, rest = column, ""
+    else:
+        head, _, rest = column.partition(".")
+    value = row.get(head)
+    if isinstance(value, bytes):
+        value = parse_member(head, value, key)
+    for name in rest.split(".") if rest else ():
+        value = _inside(value, name)
+    return value
+
+
+def _inside(value: Any, name: str) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(name)
+    return [_inside(part, name) for part in value] if isinstance(value, list) else None
+
+
+def _texts(value: Any, column: str, key: str) -> list[str]:
+    if value is None:
+        return []
+    if isinstance(value, list):
+        return [text for part in value for text in _texts(part, column, key)]
+    if not isinstance(value, str):
+        raise DamagedCaption(key, f"caption is not text: {column} holds {type(value).__name__} {value!r:.40}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise DamagedCaption(key, f"caption is not valid Unicode: {column} holds {value!r:.40}") from None
+    return [value.strip()] if value.strip() else []

@@ -1,0 +1,106 @@
+"""What happens to pairs that cannot be used: they are named, replaced, counted, and above a set share the run stops."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+MINIMUM_SAMPLES = 200  # below this a share says too little to stop a run; our choice
+KEYS_SHOWN = 5
+
+
+class DamagedPair(ValueError):
+    """A pair that cannot be used. `reason` is a kind ("truncated", "no caption"), then perhaps ": details"."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(key, reason)
+        self.key = key
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.reason}"
+
+
+class DamagedImage(DamagedPair):
+    """The picture of a pair cannot be used."""
+
+
+class DamagedCaption(DamagedPair):
+    """The captions of a pair cannot be used."""
+
+
+class TooMuchDamage(RuntimeError):
+    """More samples had to be replaced than `data.damage_limit` allows."""
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """At global `position` the pair `key` could not be used for `reason`, and `used_key` took its place."""
+
+    position: int
+    key: str
+    reason: str
+    used_key: str
+
+
+class DamageLog:
+    """Writes every replacement to `damage.jsonl` of a run folder and holds the share of replaced samples.
+
+    A position counts once: what the file already holds is read first, so that batches seen again after a resume add
+    neither lines nor counts, and positions beyond the samples seen so far (left by a run that went further before it
+    was interrupted) wait until they are reached. One process writes: with several ranks, hand the replacements of all
+    of them to one log. Raises OSError where the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, limit: float) -> None:
+        self.path = folder / "damage.jsonl"
+        self.limit = limit
+        self._found: dict[tuple[int, str], Replacement] = {}
+        if self.path.exists():
+            for found in _whole_lines(self.path):
+                self._found[found.position, found.key] = found
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """How often each kind of damage was met."""
+        return Counter(found.reason.partition(":")[0] for found in self._found.values())
+
+    def replaced(self, samples_seen: int) -> int:
+        """How many of the first `samples_seen` samples were replaced."""
+        return len({found.position for found in self._found.values() if found.position < samples_seen})
+
+    def record(self, replacements: Sequence[Replacement], samples_seen: int) -> None:
+        """Add the replacements of a batch, after `samples_seen` samples of the run in all.
+
+        Raises TooMuchDamage when more than the limit's share was replaced and at least 200 samples were seen.
+        """
+        new = [found for found in replacements if (found.position, found.key) not in self._found]
+        if not new:
+            return
+        with self.path.open("a") as lines:
+            lines.writelines(json.dumps(asdict(found)) + "\n" for found in new)
+        self._found |= {(found.position, found.key): found for found in new}
+        self._check(samples_seen)
+
+    def _check(self, samples_seen: int) -> None:
+        replaced = self.replaced(samples_seen)
+        if samples_seen < MINIMUM_SAMPLES or replaced <= self.limit * samples_seen:
+            return
+        first = sorted(self._found.values(), key=lambda found: found.position)[:KEYS_SHOWN]
+        raise TooMuchDamage(
+            f"{replaced} of {samples_seen} samples ({replaced / samples_seen:.2%}) had to be replaced, more than "
+            f"data.damage_limit = {self.limit:.2%}; first: {', '.join(f'{f.key} ({f.reason})' for f in first)}; all "
+            f"are listed in {self.path}. Repair or remove these pairs, or raise data.damage_limit"
+        )
+
+
+def _whole_lines(path: Path) -> list[Replacement]:
+    """The replacements in a log; a last line cut off by an interruption is left out of the file as well."""
+    text = path.read_text()
+    whole, _, rest = text.rpartition("\n")
+    if rest:
+        path.write_text(whole + "\n" if whole else "")
+    return [Replacement(**json.loads(line)) for line in whole.splitlines()]

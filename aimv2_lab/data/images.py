@@ -1,0 +1,114 @@
+"""From an encoded file to an RGB picture: what is converted and how, and what is refused and why."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image
+
+from aimv2_lab.data.damage import DamagedImage
+
+PIXEL_LIMIT = 64_000_000  # larger pictures are taken for decompression bombs; our choice, below Pillow's own 89 M
+MINIMUM_SIDE = 8  # pixels; smaller pictures show nothing (tracking pixels, spacers); our choice
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+
+# What Pillow's decoders raise on wrong bytes; want of memory is not among them.
+_DECODER_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def decode_image(image: bytes | Image.Image, key: str) -> Image.Image:
+    """Decode one picture to 8-bit RGB, upright.
+
+    Converted: greyscale and palette to RGB; transparency composited on white; 16-bit greyscale scaled by 1/257, not
+    clipped; CMYK and other colour spaces by Pillow's arithmetic, colour profiles ignored; of an animation the first
+    frame; the EXIF orientation is applied. Raises DamagedImage with `key` and a reason for zero bytes, undecodable or
+    truncated files, formats other than `FORMATS`, more than `PIXEL_LIMIT` pixels (read from the header, before any is
+    decoded), a side below `MINIMUM_SIDE`, and floating-point pixels. Wrong bytes that the decoder itself accepts, as
+    inside a JPEG's compressed data, go unnoticed. All rules are our choice.
+    """
+    if isinstance(image, Image.Image):
+        return _converted(_loaded(image, key), key)
+    if not image:
+        raise DamagedImage(key, "zero bytes")
+    try:
+        opened = Image.open(io.BytesIO(image), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DamagedImage(key, f"too many pixels: {error}") from None
+    except _DECODER_ERRORS as error:
+        raise _undecodable(key, error) from None
+    return _converted(_loaded(opened, key), key)
+
+
+def _loaded(image: Image.Image, key: str) -> Image.Image:
+    """Check the size that the header states, decode the first frame and turn it upright."""
+    width, height = image.size
+    if width * height > PIXEL_LIMIT:
+        raise DamagedImage(key, f"too many pixels: {width} x {height}, more than {PIXEL_LIMIT:,}")
+    if min(width, height) < MINIMUM_SIDE:
+        raise DamagedImage(key, f"too small: {width} x {height}, a side below {MINIMUM_SIDE} pixels")
+    try:
+        image.load()
+    except _DECODER_ERRORS as error:
+        raise _undecodable(key, error) from None
+    turn = _UPRIGHT.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _undecodable(key: str, error: Exception) -> DamagedImage:
+    kind = "truncated" if "truncated" in str(error).lower() else "undecodable"
+    detail = str(error).partition(" <_io.")[0]  # Pillow names the buffer's address: never twice the same
+    return DamagedImage(key, f"{kind}: {type(error).__name__} {detail}".rstrip())
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation 1 … 8; 1 (upright) where it is absent or its block unreadable."""
+    try:
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except _DECODER_ERRORS:  # damaged metadata say nothing about the pixels
+        return 1
+
+
+def _converted(image: Image.Image, key: str) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I"):
+        return _from_16_bits(image, key)
+    if image.mode == "F":
+        raise DamagedImage(key, "floating-point pixels: their range is not known")
+    if image.has_transparency_data or image.mode in ("La", "RGBa", "PA"):
+        with_alpha = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, with_alpha).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_16_bits(image: Image.Image, key: str) -> Image.Image:
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise DamagedImage(key, f"more than 16 bits: values {values.min()} … {values.max()}")
+    return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")

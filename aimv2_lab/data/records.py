@@ -1,0 +1,39 @@
+"""The one record type of every data source, and what a source must offer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from PIL import Image
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One picture with its captions, before any decoding or augmentation.
+
+    `key` names the pair within its source and split; `image` is an encoded file or an already decoded picture;
+    `captions` holds one or more texts, of which training draws one per visit.
+    """
+
+    key: str
+    image: bytes | Image.Image
+    captions: tuple[str, ...]
+
+
+class Source(Protocol):
+    """A map-style collection of pairs: any index, any order, the same pair every time."""
+
+    @property
+    def name(self) -> str:
+        """Short readable name, for run folders and messages."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest that changes when the pairs or their order change."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Pair: ...

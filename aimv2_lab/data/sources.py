@@ -1,0 +1,181 @@
+"""Open picture-caption pairs wherever they are: the generated world, files on disk in four layouts, a hub data set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Literal
+
+import datasets
+import numpy as np
+
+from aimv2_lab.data.columns import Columns, find_columns, read_captions, read_image
+from aimv2_lab.data.layouts import METADATA, FolderRows, Rows, TableRows, TarRows
+from aimv2_lab.data.records import Pair, Source
+from aimv2_lab.data.tars import TAR_SUFFIXES
+from aimv2_lab.recipes import DataRecipe
+
+Split = Literal["train", "validation"]
+
+_SPLIT_NAMES = re.compile(
+    r"(?P<train>train(ing)?)|(?P<validation>val(id(ation)?)?)|(?P<test>test(ing)?)", re.IGNORECASE
+)
+_LAYOUTS = "WebDataset shards (.tar, .tar.gz, .tar.xz), an image folder with metadata.jsonl, or Parquet (.parquet)"
+
+
+@dataclass(frozen=True, eq=False)
+class RowSource:
+    """Pairs from rows: those at `indices`, read with `columns`. Implements Source."""
+
+    name: str
+    fingerprint: str
+    rows: Rows
+    columns: Columns
+    indices: np.ndarray  # int64, rows of this split
+    folder: Path | None = None  # which pictures named by relative paths lie under
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Pair:
+        """The pair; raises DamagedImage or DamagedCaption where it has none that can be used."""
+        row_number = int(self.indices[index])
+        key = self.rows.keys[row_number]
+        row = self.rows[row_number]
+        return Pair(key, read_image(row, self.columns, self.folder, key), read_captions(row, self.columns, key))
+
+
+def open_source(spec: str, split: Split, data_recipe: DataRecipe, image_size: int) -> Source:
+    """Open the training or validation pairs of `world:PRESET`, a folder or file, or a hub data set.
+
+    A hub name is `owner/name`, with `:configuration` after it where there are several. Files and folders whose names
+    begin with train, val, valid, validation or test tell the split (test is left alone); files without such a name are
+    training data beside named validation files. Where nothing tells, `data.validation_share` of the pairs are held
+    out, chosen by a hash of the key. `image_size` is for the generated world, whose pictures are made to size. Raises
+    FileNotFoundError, MissingColumn, DamagedArchive, or ValueError where a split has no pairs.
+    """
+    if not spec:
+        raise ValueError("data.source is empty: give a folder, a file, a hub data set or world:easy")
+    if spec.startswith("world:"):
+        from aimv2_lab.data.world.source import open_world
+
+        return open_world(spec, split, image_size)
+    if Path(spec).expanduser().exists():
+        return _open_path(Path(spec).expanduser(), split, data_recipe)
+    if spec.startswith((".", "/", "~")) or spec.count("/") > 1 or spec.lower().endswith((*TAR_SUFFIXES, ".parquet")):
+        raise FileNotFoundError(f"data.source {spec!r}: no such file or folder (seen from {Path.cwd()})")
+    return _open_hub(spec, split, data_recipe)
+
+
+def _open_path(path: Path, split: Split, data_recipe: DataRecipe) -> Source:
+    root = path if path.is_dir() else path.parent
+    layout, files = _files(path)
+    chosen, held_out = _split_files(files, root if path.is_dir() else None, split)
+    rows = layout.open(chosen, root)
+    stamps = [f"{file.relative_to(root)} {file.stat().st_size}" for file in chosen]
+    return _source(rows, path.name or str(path), split, data_recipe, held_out, stamps, root)
+
+
+def _open_hub(spec: str, split: Split, data_recipe: DataRecipe) -> Source:
+    name, _, configuration = spec.partition(":")
+    try:
+        loaded = datasets.load_dataset(name, configuration or None)
+    except (FileNotFoundError, ConnectionError, ValueError, OSError) as error:
+        raise ValueError(
+            f"data.source {spec!r} is no file or folder here (seen from {Path.cwd()}) and could not be opened as a hub "
+            f"data set: {error}"
+        ) from error
+    named = {_named_split([str(part)]): str(part) for part in loaded}
+    wanted, held_out = (split, False) if "validation" in named else ("train", True)
+    if wanted not in named:
+        raise ValueError(f"data.source {spec!r} has the splits {', '.join(map(str, loaded))}: none is for {wanted}")
+    table = loaded[named[wanted]]
+    stamps = [spec, str(len(table)), str(table.features), str(table.info.dataset_size)]
+    return _source(TableRows.of(table), name, split, data_recipe, held_out, stamps, None)
+
+
+def _source(
+    rows: Rows,
+    name: str,
+    split: Split,
+    data_recipe: DataRecipe,
+    held_out: bool,
+    stamps: Sequence[str],
+    folder: Path | None,
+) -> RowSource:
+    """Choose columns and rows, and take the fingerprint of what was chosen."""
+    columns = find_columns(rows.names, data_recipe, name)
+    if isinstance(rows, TableRows):
+        rows = rows.only([*columns.images, *columns.captions])
+    keys = rows.keys
+    indices = np.arange(len(keys))
+    if held_out:
+        validation = np.array([_share_of(key) < data_recipe.validation_share for key in keys], dtype=bool)
+        indices = np.flatnonzero(validation == (split == "validation"))
+    if not len(indices):
+        raise ValueError(
+            f"{name}: none of {len(keys)} pairs is in the {split} split"
+            + (f" with data.validation_share = {data_recipe.validation_share}: change it" if held_out else "")
+        )
+    about = [*stamps, repr(columns), *(keys[int(index)] for index in indices)]
+    fingerprint = blake2b("\n".join(about).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return RowSource(f"{name}/{split}", fingerprint, rows, columns, indices, folder)
+
+
+def _files(path: Path) -> tuple[type[TarRows] | type[FolderRows] | type[TableRows], list[Path]]:
+    """The layout of a folder or file, and its data files in order.
+
+    Shards go before Parquet: beside its shards img2dataset writes Parquet files that hold no pictures.
+    """
+    inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+    visible = [file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+    shards = [file for file in visible if file.name.lower().endswith(TAR_SUFFIXES)]
+    if shards:
+        return TarRows, shards
+    lists = [file for file in visible if file.name == METADATA]
+    if lists:
+        return FolderRows, lists
+    tables = [file for file in visible if file.suffix.lower() == ".parquet"]
+    if tables:
+        return TableRows, tables
+    kinds = sorted({file.suffix or file.name for file in visible if file.is_file()})
+    raise ValueError(f"data.source {path}: expected {_LAYOUTS}; found {', '.join(kinds[:8]) or 'nothing'}")
+
+
+def _split_files(files: Sequence[Path], root: Path | None, split: Split) -> tuple[list[Path], bool]:
+    """The files to read for a split, and whether the split is to be held out of them by hash.
+
+    Raises ValueError where names leave it open: some files named for training and others not named at all.
+    """
+    if root is None:  # one file, given by name
+        return list(files), True
+    named: dict[str, list[Path]] = {"train": [], "validation": [], "test": [], "": []}
+    for file in files:
+        named[_named_split(file.relative_to(root).parts)].append(file)
+    if named["train"] and named[""]:
+        raise ValueError(
+            f"{named[''][0]} names no split while {named['train'][0]} does: begin its name, or its folder's, with "
+            "train, val or test"
+        )
+    held_out = not named["validation"]
+    chosen = named["validation"] if split == "validation" and not held_out else named["train"] or named[""]
+    if not chosen:
+        raise ValueError(f"{root} has no {split} files: it holds {', '.join(file.name for file in files[:5])} …")
+    return chosen, held_out
+
+
+def _named_split(parts: Sequence[str]) -> str:
+    """The split that a file's name or else its folders' names begin with; "" where none does."""
+    for part in reversed(parts):
+        found = _SPLIT_NAMES.match(part)
+        if found and not part[found.end() :][:1].isalpha():
+            return str(found.lastgroup)
+    return ""
+
+
+def _share_of(key: str) -> float:
+    """A number in 0 … 1, uniform over keys and the same everywhere."""
+    return int.from_bytes(blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") / 2**64

@@ -1,0 +1,28 @@
+"""Next-patch predictions as pictures."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from aimv2_lab.model.aimv2 import AIMv2
+from aimv2_lab.model.patches import patchify, standardise, unpatchify, unstandardise
+
+
+@torch.no_grad()
+def reconstruct(model: AIMv2, images: Tensor, prefix_length: int) -> Tensor:
+    """Pictures (B, 3, height, width) whose first `prefix_length` patches are true and the others predicted.
+
+    Every patch is predicted from all true patches before it (teacher forcing), and takes the true patch's mean and
+    deviation, which the model never predicts: a figure of this must say so.
+    """
+    size = model.recipe.encoder.patch_size
+    patches = patchify(images, size)
+    true = standardise(patches)
+    lengths = torch.full((len(images),), prefix_length, device=images.device)
+    no_text = torch.empty(len(images), 0, dtype=torch.long, device=images.device)
+    predicted = model(images, no_text, lengths).pixels[:, prefix_length - 1 : -1].float()
+    behind = slice(prefix_length, None)
+    drawn = unstandardise(predicted, true.mean[:, behind], true.deviation[:, behind])
+    grid = (images.shape[-2] // size, images.shape[-1] // size)
+    return unpatchify(torch.cat([patches[:, :prefix_length], drawn], dim=1), grid, size)

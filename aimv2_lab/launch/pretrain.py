@@ -1,0 +1,33 @@
+"""Pre-train a recipe:  python -m aimv2_lab.launch.pretrain --recipe small --data DIR
+
+Every field of the recipe can be set, e.g. `--training.steps 500`; `--recipe NAME --help` lists them with their values.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from aimv2_lab.launch.command import Options, end_plainly, read_command
+from aimv2_lab.training.loop import pretrain
+from aimv2_lab.training.run import read_metrics
+
+
+def run_pretraining(options: Options) -> None:
+    """Train, then print the last validation losses."""
+    if not options.recipe.data.source:
+        raise ValueError(f"recipe {options.recipe.name} names no data: add --data FOLDER, FILE or HUB_NAME")
+    run = options.run or Path("runs") / options.recipe.name
+    pretrain(options.recipe, run, options.resume)
+    last = read_metrics(run, "validation")[-1]
+    losses = f"pixel loss {last['pixel']:.3f}, caption loss {last['text']:.3f}"
+    print(f"step {last['step']}: validation {losses}; run in {run}")
+
+
+def main() -> None:
+    """Run the command line."""
+    end_plainly(lambda: run_pretraining(read_command(sys.argv[1:], "pretrain")))
+
+
+if __name__ == "__main__":
+    main()

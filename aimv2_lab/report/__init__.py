@@ -1,0 +1,1 @@
+"""Pictures and tables, one style for the demo, the launches and the lessons."""

@@ -1,0 +1,227 @@
+import itertools
+import pickle
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from aimv2_lab.data.batches import Batch, PairDataset, batches
+from aimv2_lab.data.damage import DamagedImage, TooMuchDamage
+from aimv2_lab.data.transforms import evaluation_view
+from aimv2_lab.recipes import recipe
+from tests.data.generated import Bytes, ListSource, picture
+
+LENGTH = 23  # no multiple of the batch: epochs end inside batches
+
+
+def dataset(source: ListSource | None = None, training: bool = True, **changes: Any) -> PairDataset:
+    small: dict[str, Any] = {"encoder.image_size": 16, "encoder.patch_size": 4, "data.flip_probability": 0.5}
+    small |= {"data.crop_scale": (0.4, 1.0), "data.crop_ratio": (0.75, 1.33)}
+    changed = recipe("tiny", small | {name.replace("__", "."): value for name, value in changes.items()})
+    return PairDataset(ListSource(LENGTH) if source is None else source, Bytes(), changed, training)
+
+
+def same(first: Batch, second: Batch) -> bool:
+    tensors = ("images", "tokens", "counted", "prefix_lengths")
+    return (first.keys, first.replaced) == (second.keys, second.replaced) and all(
+        torch.equal(getattr(first, name), getattr(second, name)) for name in tensors
+    )
+
+
+def rejoined(parts: list[Batch]) -> Batch:
+    """The global batch that ranks hold parts of."""
+    length = max(part.tokens.shape[1] for part in parts)
+
+    def padded(tokens: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.pad(tokens, (0, length - tokens.shape[1]))
+
+    return Batch(
+        torch.cat([part.images for part in parts]),
+        torch.cat([padded(part.tokens) for part in parts]),
+        torch.cat([padded(part.counted) for part in parts]),
+        torch.cat([part.prefix_lengths for part in parts]),
+        tuple(itertools.chain.from_iterable(part.keys for part in parts)),
+        tuple(itertools.chain.from_iterable(part.replaced for part in parts)),
+    )
+
+
+@pytest.fixture(scope="module")
+def damaged_source() -> ListSource:
+    return ListSource(LENGTH, damaged=[2, 3, 11], mute=[5])
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4, 8])
+@pytest.mark.parametrize("training", [True, False])
+def test_global_batches_do_not_depend_on_the_ranks(ranks: int, training: bool, damaged_source: ListSource) -> None:
+    whole = list(batches(dataset(damaged_source, training), 8, 0, 7, workers=0))
+    by_rank = [
+        list(batches(dataset(damaged_source, training), 8, 0, 7, 0, rank=rank, world_size=ranks))
+        for rank in range(ranks)
+    ]
+    for step, expected in enumerate(whole):
+        parts = [part[step] for part in by_rank]
+        assert [len(part) for part in parts] == [8 // ranks] * ranks
+        assert same(rejoined(parts), expected)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_batches_do_not_depend_on_the_workers(workers: int, damaged_source: ListSource) -> None:
+    alone = list(batches(dataset(damaged_source), 6, 0, 6, workers=0))
+    together = batches(dataset(damaged_source), 6, 0, 6, workers=workers)
+    assert all(same(one, other) for one, other in zip(together, alone, strict=True))
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 5])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_go_on_from_any_position(step: int, workers: int) -> None:
+    uninterrupted = list(batches(dataset(), 8, 0, 6, workers=0))
+    resumed = list(batches(dataset(), 8, step * 8, 6 - step, workers=workers))
+    assert all(same(one, other) for one, other in zip(resumed, uninterrupted[step:], strict=True))
+
+
+def test_another_batch_size_goes_on_with_the_same_samples() -> None:
+    eights = [key for batch in batches(dataset(), 8, 0, 6, 0) for key in batch.keys]
+    sixes = [key for batch in batches(dataset(), 6, 0, 8, 0) for key in batch.keys]
+    assert eights == sixes
+
+
+def test_every_epoch_holds_every_pair_once_in_another_order() -> None:
+    keys = [key for batch in batches(dataset(), LENGTH, 0, 2, 0) for key in batch.keys]
+    assert sorted(keys[:LENGTH]) == sorted(keys[LENGTH:]) == sorted({f"pair-{number}" for number in range(LENGTH)})
+    assert keys[:LENGTH] != keys[LENGTH:]
+
+
+def test_iterating_leaves_torchs_and_numpys_generators_alone() -> None:
+    torch.manual_seed(0)
+    before, numpys = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index]
+    for workers in (0, 2):
+        list(batches(dataset(), 8, 0, 2, workers))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert np.array_equal(np.random.get_state()[1], numpys)  # type: ignore[index]
+
+
+def test_the_seed_changes_what_is_drawn_in_training_only() -> None:
+    def first(training: bool, seed: int) -> Batch:
+        return next(iter(batches(dataset(training=training, training__seed=seed), 8, 0, 1, 0)))
+
+    assert first(True, 0).keys != first(True, 1).keys
+    assert same(first(False, 0), first(False, 1))
+
+
+def test_a_pair_is_seen_differently_in_every_epoch() -> None:
+    seen: dict[str, list[Any]] = {}
+    for position in range(4 * LENGTH):
+        sample = dataset()[position]
+        seen.setdefault(sample.key, []).append(sample)
+    couples = [couple for samples in seen.values() for couple in itertools.combinations(samples, 2)]
+    assert np.mean([torch.equal(one.image, other.image) for one, other in couples]) < 0.05
+    assert np.mean([len({sample.caption for sample in samples}) for samples in seen.values()]) > 2
+
+
+def test_captions_are_drawn_evenly() -> None:
+    data = dataset()
+    kinds = Counter(data[position].caption.split()[0] for position in range(60 * LENGTH))
+    assert set(kinds) == {"first", "second", "third"}
+    assert min(kinds.values()) > 0.28 * 60 * LENGTH
+
+
+def test_validation_takes_the_central_view_and_the_first_caption() -> None:
+    data = dataset(training=False)
+    for position in range(2 * LENGTH):
+        sample = data[position]
+        number = int(sample.key.removeprefix("pair-"))
+        assert torch.equal(sample.image, evaluation_view(picture(number), data.recipe.data, 16))
+        assert sample.caption == f"first caption of {number}"
+
+
+def test_prefix_lengths_are_uniform() -> None:
+    data = dataset()  # 16 patches
+    counts = np.bincount([data[position].prefix_length for position in range(3000)], minlength=17)
+    assert counts[0] == 0 and counts[16] == 0
+    assert np.abs(counts[1:16] / 3000 - 1 / 15).max() < 0.015
+
+
+def test_prefix_lengths_of_the_ablations() -> None:
+    causal = next(iter(batches(dataset(objective__encoder_attention="causal"), 8, 0, 1, 0)))
+    assert causal.prefix_lengths.tolist() == [1] * 8
+    everything = next(iter(batches(dataset(objective__encoder_attention="bidirectional"), 8, 0, 1, 0)))
+    assert everything.counted_patches(16) == 0
+
+
+def test_what_a_batch_holds() -> None:
+    batch = next(iter(batches(dataset(decoder__text_tokens=10), 5, 0, 1, 0)))
+    assert batch.images.shape == (5, 3, 16, 16) and batch.images.dtype == torch.float32
+    assert batch.tokens.shape == batch.counted.shape == (5, 10)
+    assert batch.tokens.dtype == batch.prefix_lengths.dtype == torch.int64 and batch.counted.dtype == torch.bool
+    assert batch.counted_tokens == sum(len(caption) for caption in (b.rstrip(b"\0") for b in map(bytes, batch.tokens)))
+    assert batch.counted_patches(16) == sum(16 - length for length in batch.prefix_lengths.tolist())
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8, 100])
+def test_micro_batches_add_up_to_the_batch(size: int, damaged_source: ListSource) -> None:
+    batch = next(iter(batches(dataset(damaged_source), 8, 0, 1, 0)))
+    parts = batch.split(size)
+    assert batch.replaced
+    assert same(rejoined(parts), batch)
+    assert sum(part.counted_tokens for part in parts) == batch.counted_tokens
+    assert sum(part.counted_patches(16) for part in parts) == batch.counted_patches(16)
+
+
+def test_a_batch_moves_whole() -> None:
+    moved = next(iter(batches(dataset(), 4, 0, 1, 0))).to("meta")
+    assert {t.device.type for t in (moved.images, moved.tokens, moved.counted, moved.prefix_lengths)} == {"meta"}
+    assert len(moved.keys) == 4
+
+
+def test_damaged_pairs_are_replaced_and_reported(damaged_source: ListSource) -> None:
+    data = dataset(damaged_source)
+    bad = {"pair-2", "pair-3", "pair-11", "pair-5"}
+    met = Counter[str]()
+    for position in range(3 * LENGTH):
+        sample, expected = data[position], f"pair-{data.order.index(position)[2]}"
+        assert sample.key not in bad
+        assert bool(sample.replaced) == (expected in bad)
+        if sample.replaced:
+            assert (sample.replaced[0].key, sample.replaced[0].position) == (expected, position)
+            assert {found.used_key for found in sample.replaced} == {sample.key}
+            met.update((found.key, found.reason.partition(":")[0]) for found in sample.replaced[:1])  # type: ignore[misc]
+        else:
+            assert sample.key == expected
+    assert met == {("pair-2", "zero bytes"): 3, ("pair-3", "zero bytes"): 3, ("pair-11", "zero bytes"): 3} | {
+        ("pair-5", "no caption"): 3
+    }
+
+
+def test_replacements_differ_from_place_to_place() -> None:
+    data = dataset(ListSource(LENGTH, damaged=[4]))
+    used = [found.used_key for position in range(10 * LENGTH) for found in data[position].replaced]
+    assert len(used) >= 10
+    assert len(set(used)) > 4
+
+
+def test_a_source_with_nothing_usable_stops() -> None:
+    with pytest.raises(TooMuchDamage, match=r"position 0 of list: 16 pairs .* zero bytes"):
+        dataset(ListSource(LENGTH, damaged=range(LENGTH)))[0]
+
+
+def test_damage_survives_the_way_from_a_worker() -> None:
+    copied = pickle.loads(pickle.dumps(DamagedImage("a key", "zero bytes")))
+    assert (copied.key, copied.reason, str(copied)) == ("a key", "zero bytes", "a key: zero bytes")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: batches(dataset(), 8, 0, 1, 0, rank=0, world_size=3), "8 cannot be cut into 3"),
+        (lambda: batches(dataset(), 8, 0, 1, 0, rank=2, world_size=2), "rank 2"),
+        (lambda: dataset(encoder__patch_size=16), "one patch"),
+        (lambda: dataset(ListSource(0)), "empty"),
+        (lambda: next(iter(batches(dataset(), 4, 0, 1, 0))).split(0), "micro-batch size 0"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()

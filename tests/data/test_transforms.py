@@ -1,0 +1,133 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from aimv2_lab.data.transforms import denormalise, evaluation_view, random_resized_crop_box, training_view
+from aimv2_lab.recipes import DataRecipe
+from tests.data.generated import picture
+
+PLAIN = DataRecipe(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip_probability=0.0)
+
+
+def boxes(width: int, height: int, count: int = 2000) -> np.ndarray:
+    generator = np.random.default_rng(0)
+    return np.array(
+        [random_resized_crop_box(width, height, (0.4, 1.0), (0.75, 4 / 3), generator) for _ in range(count)]
+    )
+
+
+@pytest.mark.parametrize("size", [(200, 200), (300, 200), (120, 500), (13, 9), (1, 1)])
+def test_boxes_lie_inside_the_picture(size: tuple[int, int]) -> None:
+    left, top, right, bottom = boxes(*size, count=300).T
+    assert (left >= 0).all() and (top >= 0).all() and (right <= size[0]).all() and (bottom <= size[1]).all()
+    assert (right > left).all() and (bottom > top).all()
+
+
+def test_boxes_have_the_areas_and_ratios_asked_for() -> None:
+    left, top, right, bottom = boxes(400, 400).T
+    share = (right - left) * (bottom - top) / 400**2
+    ratio = (right - left) / (bottom - top)
+    assert share.min() > 0.39
+    assert 0.74 < ratio.min() < 0.77 and 1.30 < ratio.max() < 1.35
+    # log-uniform: as often taller than wide as wider than tall
+    assert abs(np.log(ratio).mean()) < 0.02
+
+
+def test_the_area_is_uniform_and_the_place_too() -> None:
+    generator = np.random.default_rng(0)
+    drawn = [random_resized_crop_box(400, 400, (0.1, 0.5), (1.0, 1.0), generator) for _ in range(2000)]
+    left, top, right, bottom = np.array(drawn).T
+    shares = (right - left) * (bottom - top) / 400**2
+    assert np.abs(np.quantile(shares, [0.25, 0.5, 0.75]) - [0.2, 0.3, 0.4]).max() < 0.02
+    for start, length in ((left, right - left), (top, bottom - top)):
+        assert np.abs(np.quantile(start / (400 - length), [0.25, 0.5, 0.75]) - [0.25, 0.5, 0.75]).max() < 0.04
+
+
+@pytest.mark.parametrize(("size", "box"), [((800, 100), (333, 0, 467, 100)), ((100, 800), (0, 333, 100, 467))])
+def test_a_picture_too_narrow_for_any_crop_gives_its_centre(
+    size: tuple[int, int], box: tuple[int, int, int, int]
+) -> None:
+    limits = (0.75, 4 / 3)
+    assert (
+        np.abs(np.subtract(random_resized_crop_box(*size, (0.9, 1.0), limits, np.random.default_rng(0)), box)).max()
+        <= 1
+    )
+
+
+def test_a_picture_of_the_right_size_comes_through_exactly() -> None:
+    image = picture(1, 48, 48)
+    expected = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+    for view in (training_view(image, PLAIN, 48, np.random.default_rng(3)), evaluation_view(image, PLAIN, 48)):
+        assert view.shape == (3, 48, 48) and view.dtype == torch.float32
+        assert torch.equal((denormalise(view, PLAIN) * 255).round(), expected * 255)
+        assert torch.equal(
+            view, (expected - torch.tensor(PLAIN.mean).view(3, 1, 1)) / torch.tensor(PLAIN.std).view(3, 1, 1)
+        )
+
+
+def test_normalisation_is_the_recipes() -> None:
+    grey = Image.new("RGB", (16, 16), (51, 102, 204))
+    recipe = replace(PLAIN, mean=(0.1, 0.4, 0.2), std=(0.5, 0.25, 0.1))
+    assert torch.allclose(evaluation_view(grey, recipe, 16)[:, 0, 0], torch.tensor([0.2, 0.0, 6.0]), atol=1e-6)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+def test_flips_happen_as_often_as_asked(probability: float) -> None:
+    image = picture(2, 16, 16)
+    upright = training_view(image, PLAIN, 16, np.random.default_rng(0))
+    recipe = replace(PLAIN, flip_probability=probability)
+    views = [training_view(image, recipe, 16, np.random.default_rng(seed)) for seed in range(500)]
+    flipped = sum(torch.equal(view, upright.flip(2)) for view in views)
+    assert flipped + sum(torch.equal(view, upright) for view in views) == 500
+    assert abs(flipped / 500 - probability) < 0.06
+
+
+def test_a_training_view_is_the_crop_seen_larger() -> None:
+    """A picture whose colours are its coordinates tells which part of it a view shows."""
+    across, down = np.meshgrid(np.arange(256), np.arange(256))
+    image = Image.fromarray(np.stack([across, down, across * 0], axis=-1).astype(np.uint8))
+    recipe = DataRecipe(flip_probability=0.0)
+    for seed in range(5):
+        generator = np.random.default_rng(seed)
+        generator.random()  # the flip's draw
+        left, top, right, bottom = random_resized_crop_box(256, 256, recipe.crop_scale, recipe.crop_ratio, generator)
+        view = denormalise(training_view(image, recipe, 64, np.random.default_rng(seed)), recipe) * 255
+        expected_across = torch.linspace(left, right - 1, 64)
+        expected_down = torch.linspace(top, bottom - 1, 64)
+        assert (view[0] - expected_across[None, :]).abs().max() < 4
+        assert (view[1] - expected_down[:, None]).abs().max() < 4
+
+
+@pytest.mark.parametrize("size", [(97, 50), (50, 97), (64, 64), (31, 200), (20, 15)])
+def test_the_evaluation_view_is_resize_then_centre_crop(size: tuple[int, int]) -> None:
+    image = picture(4, *size)
+    short = min(size)
+    long_width, long_height = 32 * size[0] // short, 32 * size[1] // short
+    resized = image.resize((long_width, long_height), Image.Resampling.BICUBIC)
+    left, top = round((long_width - 32) / 2), round((long_height - 32) / 2)
+    expected = np.asarray(resized.crop((left, top, left + 32, top + 32))).transpose(2, 0, 1)
+    view = denormalise(evaluation_view(image, PLAIN, 32), PLAIN).numpy() * 255
+    assert np.abs(view - expected).max() <= 1.01
+
+
+def test_shrinking_is_antialiased() -> None:
+    stripes = Image.fromarray(np.tile(np.array([[[0] * 3], [[255] * 3]], dtype=np.uint8), (128, 256, 1)))
+    view = denormalise(training_view(stripes, PLAIN, 64, np.random.default_rng(0)), PLAIN)
+    assert (view - 0.5).abs().max() < 0.06  # unfiltered, every pixel would be 0.5 away
+
+
+def test_a_very_long_picture_is_never_enlarged_whole() -> None:
+    long = Image.new("RGB", (2_000_000, 8))  # enlarged whole to a side of 224: 12.5 billion pixels
+    assert evaluation_view(long, PLAIN, 224).shape == (3, 224, 224)
+    assert training_view(long, DataRecipe(), 224, np.random.default_rng(0)).shape == (3, 224, 224)
+
+
+def test_denormalise_undoes_batches_and_clips() -> None:
+    images = torch.stack([evaluation_view(picture(number, 16, 16), PLAIN, 16) for number in range(3)])
+    assert denormalise(images, PLAIN).shape == images.shape
+    assert denormalise(images * 100, PLAIN).min() == 0 and denormalise(images * 100, PLAIN).max() == 1
+    assert math.isclose(float(denormalise(torch.zeros(3, 1, 1), PLAIN)[1]), PLAIN.mean[1], rel_tol=1e-6)

@@ -1,0 +1,162 @@
+"""The pre-training command: real files in, a run folder out, exact resume after SIGKILL, plain errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from aimv2_lab import load_encoder
+from aimv2_lab.recipes import Recipe
+from aimv2_lab.training.run import read_metrics
+
+ROOT = Path(__file__).resolve().parents[2]
+LAYOUTS = ("webdataset", "parquet", "imagefolder")
+
+# A model that takes milliseconds a step, on the pictures that come with the project.
+QUICK = {
+    "encoder": {"image-size": 32, "patch-size": 8, "width": 32, "depth": 2, "hidden": 64},
+    "decoder": {"width": 32, "depth": 2, "hidden": 64, "vocabulary": 512},
+    "training": {
+        "warmup-steps": 2,
+        "batch-size": 8,
+        "micro-batch-size": 4,
+        "log-every": 1,
+        "validate-every": 10,
+        "validation-batches": 2,
+        "checkpoint-every": 5,
+    },
+}
+SETTINGS = [
+    word
+    for group, fields in QUICK.items()
+    for name, value in fields.items()
+    for word in (f"--{group}.{name}", str(value))
+]
+
+
+def command(data: str, run: Path, *more: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "aimv2_lab.launch.pretrain", "--recipe", "small", "--data", data, "--run", str(run)),
+        *SETTINGS,
+        *more,
+    ]
+
+
+def launch(data: str, run: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(data, run, *more), cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def totals(run: Path) -> list[tuple[int, float]]:
+    return [(row["step"], row["total"]) for row in read_metrics(run, "train")]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_trains_on_every_layout_of_the_samples(layout: str, tmp_path: Path) -> None:
+    done = launch(f"data_samples/{layout}", tmp_path / "run", "--training.steps", "6")
+    assert done.returncode == 0, done.stderr
+    assert "validation pixel loss" in done.stdout
+    run = tmp_path / "run"
+    assert [step for step, _ in totals(run)] == [1, 2, 3, 4, 5, 6]
+    assert {path.name for path in run.iterdir()} == {
+        *("recipe.json", "environment.json", "tokenizer", "metrics.jsonl", "tensorboard", "checkpoints"),
+    }
+    assert Recipe.from_json((run / "recipe.json").read_text()).training.steps == 6
+    features = load_encoder(run)(torch.zeros(1, 3, 32, 32))
+    assert features.shape == (1, 16, 32)
+
+
+def test_a_killed_run_resumes_bit_equal(tmp_path: Path) -> None:
+    """SIGKILL at an arbitrary moment; the resumed losses, and the final weights, are those of an unbroken run."""
+    more = ("--training.steps", "40")
+    assert launch("data_samples/webdataset", tmp_path / "whole", *more).returncode == 0
+    broken = tmp_path / "broken"
+    process = subprocess.Popen(command("data_samples/webdataset", broken, *more), cwd=ROOT, stderr=subprocess.DEVNULL)
+    while len(totals(broken)) < 13:
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert len(totals(broken)) < 40
+    done = launch("data_samples/webdataset", broken, *more, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert totals(broken) == totals(tmp_path / "whole")
+    weights = [run / "checkpoints" / "step-00000040" / "model.safetensors" for run in (broken, tmp_path / "whole")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "finished"
+    assert launch("data_samples/webdataset", run, "--training.steps", "5").returncode == 0
+    return run
+
+
+def test_a_run_is_never_overwritten(finished: Path) -> None:
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    done = launch("data_samples/webdataset", finished, "--training.steps", "5")
+    assert done.returncode != 0
+    assert "holds a run already; go on with --resume" in done.stderr
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+
+
+def test_another_recipe_is_refused_with_the_difference(finished: Path) -> None:
+    done = launch("data_samples/webdataset", finished, "--training.steps", "9", "--resume")
+    assert "another recipe: training.steps was 5, is 9" in done.stderr
+
+
+def test_other_data_is_refused(finished: Path) -> None:
+    done = launch("data_samples/parquet", finished, "--training.steps", "5", "--resume")
+    assert "was trained on other data" in done.stderr
+
+
+def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    done = launch("data_samples/webdataset", tmp_path, "--training.steps", "5")
+    assert "is not empty and holds no run" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--recipe", "tny"], "unknown recipe 'tny'; did you mean tiny?"),
+        (["--trainin.steps", "3"], "--training.steps"),
+        (["--encoder.image-size", "50"], "nearest: 48 and 56"),
+        (["--recipe", "small"], "recipe small names no data: add --data"),
+        (["--data", "no/such/folder/anywhere"], "no such file or folder"),
+    ],
+)
+def test_bad_commands_say_what_to_do_and_write_nothing(arguments: list[str], message: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "aimv2_lab.launch.pretrain", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert message in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
+    """A learning rate beyond reason: the run names the step and the pairs, and keeps the checkpoints from before."""
+    more = ("--training.steps", "60", "--training.peak-lr", "1e12", "--training.gradient-clip", "1e30")
+    done = launch("data_samples/webdataset", tmp_path / "run", *more)
+    assert done.returncode != 0
+    assert "FloatingPointError: step" in done.stderr
+    assert "training.peak_lr" in done.stderr
+
+
+def test_environment_is_recorded(finished: Path) -> None:
+    record = json.loads((finished / "environment.json").read_text())
+    assert record["versions"]["torch"] == torch.__version__

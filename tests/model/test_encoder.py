@@ -1,0 +1,126 @@
+"""The encoder: who sees whom, what it accepts, and the published parameter counts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from aimv2_lab.model.aimv2 import AIMv2
+from aimv2_lab.model.encoder import VisionEncoder
+from aimv2_lab.model.masks import prefix_mask
+from aimv2_lab.model.patches import patchify
+from aimv2_lab.recipes import recipe
+from tests.model.tiny import PATCHES, RECIPE, dependence, every_prefix_length, images, wide, wide_encoder
+
+# Encoder parameters at 224, 336 and 448 pixels, as published and as released.
+PUBLISHED = {
+    "base": (85_603_584, 85_849_344, 86_193_408),
+    "large": (309_197_824, 309_525_504, 309_984_256),
+    "huge": (680_851_968, 681_343_488, 682_031_616),
+    "1b": (1_234_958_336, 1_235_613_696, 1_236_531_200),
+    "3b": (2_720_658_432, 2_721_641_472, 2_723_017_728),
+}
+
+
+def test_every_query_sees_exactly_the_keys_of_its_prefix_mask() -> None:
+    lengths = every_prefix_length()
+    pictures = images(len(lengths)).requires_grad_()
+    strength = dependence(wide_encoder()(pictures, lengths), pictures)  # (queries, images, 3, height, width)
+    seen = torch.stack([patchify(query, 2).sum(dim=-1) for query in strength], dim=1) > 0  # (images, queries, keys)
+    assert torch.equal(seen, prefix_mask(lengths, PATCHES)[:, 0])
+
+
+def test_without_prefix_lengths_every_patch_sees_every_patch() -> None:
+    pictures = images(1).requires_grad_()
+    strength = dependence(wide_encoder()(pictures), pictures)
+    assert (patchify(strength[:, 0], 2).sum(dim=-1) > 0).all()
+
+
+def test_images_of_a_batch_do_not_meet() -> None:
+    encoder, pictures, lengths = wide_encoder(), images(3), torch.tensor([2, 8, 5])
+    together = encoder(pictures, lengths)
+    alone = [encoder(pictures[i : i + 1], lengths[i : i + 1]) for i in range(3)]
+    assert torch.allclose(together, torch.cat(alone), rtol=0, atol=1e-12)
+
+
+def test_hidden_states_are_what_enters_the_first_block_and_leaves_every_block() -> None:
+    encoder, pictures, lengths = wide_encoder(), images(), torch.tensor([1, 6])
+    states = encoder.hidden_states(pictures, lengths)
+    assert len(states) == RECIPE.encoder.depth + 1
+    assert torch.equal(states[0], encoder.embed(pictures))
+    mask = prefix_mask(lengths, PATCHES)
+    for before, block, after in zip(states, encoder.blocks, states[1:], strict=False):
+        assert torch.equal(block(before, mask), after)
+    assert torch.equal(encoder.norm(states[-1]), encoder(pictures, lengths))
+
+
+def test_sincos_positions_take_any_grid_and_tell_its_axes_apart() -> None:
+    encoder = wide(VisionEncoder(RECIPE.change({"encoder.positions": "sincos"})))
+    flat = torch.ones(1, 3, 4, 10, dtype=torch.float64)  # every patch alike: only positions differ
+    features = encoder(flat)
+    assert features.shape == (1, 10, 16)
+    assert torch.pdist(features[0]).min() > 1e-3
+    assert not torch.allclose(features, encoder(flat.transpose(2, 3)))
+    assert encoder(images(size=2)).shape == (2, 1, 16)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "named"),
+    [
+        ((2, 3, 8, 8), torch.float64, "8 x 8 do not fit .* table for 6 x 6; resize them, or .*'sincos'"),
+        ((2, 3, 2, 18), torch.float64, "2 x 18 do not fit"),  # as many patches, in another shape
+        ((2, 3, 6, 7), torch.float64, "image width 7 is not a multiple of the patch size 2"),
+        ((2, 1, 6, 6), torch.float64, r"float \(B, 3, height, width\), not torch.float64 \(2, 1, 6, 6\)"),
+        ((3, 6, 6), torch.float64, r"not torch.float64 \(3, 6, 6\)"),
+        ((2, 3, 6, 6), torch.uint8, "not torch.uint8"),
+    ],
+)
+def test_images_it_cannot_read_are_refused(shape: tuple[int, ...], dtype: torch.dtype, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        wide_encoder()(torch.zeros(shape, dtype=dtype))
+
+
+@pytest.mark.parametrize("length", [0, PATCHES])
+def test_a_prefix_out_of_range_is_refused(length: int) -> None:
+    with pytest.raises(ValueError, match=f"prefix length {length} of image 1 lies outside 1 … 8"):
+        wide_encoder()(images(), torch.tensor([3, length]))
+
+
+@pytest.mark.parametrize("size", PUBLISHED)
+def test_parameter_counts_are_the_published_ones(size: str) -> None:
+    with torch.device("meta"):
+        encoders = [VisionEncoder(recipe(f"aimv2-{size}-{pixels}")) for pixels in (224, 336, 448)]
+    assert tuple(sum(p.numel() for p in encoder.parameters()) for encoder in encoders) == PUBLISHED[size]
+
+
+def test_the_native_encoder_has_no_position_table() -> None:
+    with torch.device("meta"):
+        encoder = VisionEncoder(recipe("aimv2-large-224", {"encoder.positions": "sincos"}))
+    assert sum(p.numel() for p in encoder.parameters()) == 308_935_680
+
+
+def test_large_with_its_decoder_counts_as_the_released_training_code_but_for_one_text_slot() -> None:
+    with torch.device("meta"):
+        model = AIMv2(recipe("aimv2-large-224"))
+    assert sum(p.numel() for p in model.parameters()) == 530_632_704 - 1024 == 530_631_680
+    assert sum(p.numel() for p in [*model.decoder.blocks.parameters(), model.decoder.norm.weight]) == 154_166_272
+
+
+def test_initial_weights_are_drawn_as_released() -> None:
+    """Xavier uniform is bounded by sqrt(6 / (fan-in + fan-out)) and comes close to the bound."""
+    torch.manual_seed(0)
+    encoder = VisionEncoder(recipe("tiny"))
+    width, hidden, patch_values = 128, 352, 192
+    drawn = {
+        "patch_projection": (width, patch_values),
+        "blocks.3.attention.qkv": (width, width),  # three matrices in one, each drawn as its own
+        "blocks.3.attention.out": (width, width),
+        "blocks.3.feed_forward.gate": (width, hidden),
+        "blocks.3.feed_forward.up": (width, hidden),
+        "blocks.3.feed_forward.down": (width, hidden),
+    }
+    for name, fans in drawn.items():
+        largest = encoder.get_parameter(f"{name}.weight").abs().max().item()
+        assert largest == pytest.approx((6 / sum(fans)) ** 0.5, rel=1e-2), name
+    assert encoder.get_parameter("positions").std().item() == pytest.approx(0.02, rel=0.05)
+    assert not encoder.get_parameter("patch_projection.bias").any()

@@ -1,0 +1,173 @@
+"""The recipes: the papers' numbers, and changing, writing, reading and comparing recipes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError, asdict
+
+import pytest
+import torch
+
+import aimv2_lab
+from aimv2_lab.model.aimv2 import AIMv2
+from aimv2_lab.recipes import PRESETS, Recipe, differences, recipe
+
+# Width, depth, heads, SwiGLU hidden width and peak learning rate. Widths, depths and rates are those of the AIMv2
+# paper's Tables 1 and A1, the rest is the released code's; base is in the released code only.
+SIZES = {
+    "base": (768, 12, 6, 2048, 1e-3),
+    "large": (1024, 24, 8, 2816, 1e-3),
+    "huge": (1536, 24, 12, 4096, 8e-4),
+    "1b": (2048, 24, 16, 5632, 8e-4),
+    "3b": (3072, 24, 24, 8192, 4e-4),
+}
+PATCHES = {224: 256, 336: 576, 448: 1024}
+PUBLISHED = [f"aimv2-{size}-{pixels}" for size in SIZES for pixels in PATCHES]
+
+
+def test_the_presets_are_two_small_ones_and_every_published_size_and_resolution() -> None:
+    assert sorted(PRESETS) == sorted(["tiny", "small", *PUBLISHED])
+    assert all(preset.name == name for name, preset in PRESETS.items())
+    assert aimv2_lab.recipe("tiny") is recipe("tiny")
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_encoders_and_their_one_decoder(name: str) -> None:
+    _, size, pixels = name.split("-")
+    preset = recipe(name)
+    encoder, decoder = preset.encoder, preset.decoder
+    sizes = (encoder.width, encoder.depth, encoder.heads, encoder.hidden, preset.training.peak_lr)
+    assert sizes == SIZES[size]
+    assert encoder.width // encoder.heads == 128
+    assert (encoder.image_size, encoder.patch_size, encoder.positions) == (int(pixels), 14, "learned")
+    assert (encoder.patches, encoder.grid_size**2, encoder.patch_values) == (PATCHES[int(pixels)],) * 2 + (588,)
+    assert (decoder.width, decoder.depth, decoder.heads, decoder.hidden) == (1024, 12, 8, 2816)
+    assert (decoder.vocabulary, decoder.text_tokens) == (32_000, 77)
+    assert encoder.norm_eps == decoder.norm_eps == 1e-5
+    assert (preset.objective.pixel_weight, preset.objective.encoder_attention) == (0.4, "prefix")
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_training(name: str) -> None:
+    training, data = recipe(name).training, recipe(name).data
+    assert (training.steps, training.batch_size, training.warmup_steps) == (1_500_000, 8192, 12_500)
+    assert (training.min_lr, training.warmup_start_lr, training.betas) == (1e-5, 1e-6, (0.9, 0.95))
+    assert training.weight_decay == (1e-4 if name.endswith("224") else 0)  # 0 when adapting to a higher resolution
+    assert (training.adam_eps, training.gradient_clip, training.precision) == (1e-8, 1.0, "bfloat16")
+    assert (data.crop_scale, data.crop_ratio, data.flip_probability) == ((0.4, 1.0), (0.75, 1.33), 0.5)
+    assert data.mean == (0.48145466, 0.4578275, 0.40821073)
+    assert data.std == (0.26862954, 0.26130258, 0.27577711)
+    assert data.tokenizer == "google/siglip-base-patch16-224"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_builds_and_its_encoder_fits_its_decoder(name: str) -> None:
+    preset = recipe(name)
+    size, tokens = preset.encoder.image_size, preset.decoder.text_tokens
+    with torch.device("meta"):
+        model = AIMv2(preset)
+        pixels, logits = model(torch.empty(2, 3, size, size), torch.empty(2, tokens, dtype=torch.long))
+    assert pixels.shape == (2, preset.encoder.patches, preset.encoder.patch_values)
+    assert logits.shape == (2, tokens, preset.decoder.vocabulary)
+
+
+def test_the_tiny_world_is_neither_cropped_nor_flipped() -> None:
+    """Its captions say where things are."""
+    data = recipe("tiny").data
+    assert (data.crop_scale, data.crop_ratio, data.flip_probability) == ((1.0, 1.0), (1.0, 1.0), 0.0)
+
+
+# Reading and writing
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_json_gives_the_same_recipe_back(name: str) -> None:
+    changed = recipe(name, {"training.betas": (0.8, 0.99), "data.image_column": "jpg", "training.peak_lr": 1 / 3})
+    assert Recipe.from_json(changed.to_json()) == changed
+    assert hash(Recipe.from_json(changed.to_json())) == hash(changed)  # tuples again, not lists
+
+
+def test_json_holds_every_field_by_name() -> None:
+    written = json.loads(recipe("tiny").to_json())
+    assert written["encoder"]["patch_size"] == 8
+    assert written == json.loads(json.dumps(asdict(recipe("tiny"))))
+
+
+def test_json_with_an_unknown_field_is_refused_with_the_nearest_names() -> None:
+    written = json.loads(recipe("tiny").to_json())
+    written["training"]["batchsize"] = written["training"].pop("batch_size")
+    with pytest.raises(KeyError, match=r"unknown recipe field 'training.batchsize'; did you mean training.batch_size"):
+        Recipe.from_json(json.dumps(written))
+
+
+# Changing
+
+
+def test_changes_reach_the_named_fields_and_no_others() -> None:
+    before = recipe("tiny")
+    changed = before.change({"training.steps": 7, "encoder.positions": "sincos"})
+    assert (changed.training.steps, changed.encoder.positions) == (7, "sincos")
+    assert differences(before, changed) == {
+        "training.steps": (before.training.steps, 7),
+        "encoder.positions": ("learned", "sincos"),
+    }
+    assert before == recipe("tiny") == recipe("tiny", {})
+
+
+def test_differences_lists_every_field_that_differs_and_nothing_else() -> None:
+    large, high = recipe("aimv2-large-224"), recipe("aimv2-large-448")
+    assert differences(large, large) == {}
+    assert differences(large, high) == {
+        "name": ("aimv2-large-224", "aimv2-large-448"),
+        "encoder.image_size": (224, 448),
+        "training.weight_decay": (1e-4, 0.0),
+    }
+
+
+def test_a_recipe_is_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        recipe("tiny").training.steps = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ("tinny", "unknown recipe 'tinny'; did you mean tiny"),
+        ("aimv2-large-225", "'aimv2-large-225'; did you mean aimv2-large-224"),
+        ("aimv2-1B-224", "did you mean aimv2-1b-224"),
+        ("???", "did you mean aimv2-1b-224, .*, small, tiny"),
+    ],
+)
+def test_an_unknown_recipe_is_refused_with_the_nearest_names(wrong: str, named: str) -> None:
+    with pytest.raises(KeyError, match=named):
+        recipe(wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ("training.step", "unknown recipe field 'training.step'; did you mean training.steps"),
+        ("encoder.widht", "did you mean encoder.width"),
+        ("pixel_weight", "did you mean objective.pixel_weight"),
+        ("training", "unknown recipe field 'training'"),
+    ],
+)
+def test_an_unknown_field_is_refused_with_the_nearest_names(wrong: str, named: str) -> None:
+    with pytest.raises(KeyError, match=named):
+        recipe("tiny", {wrong: 1})
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "named"),
+    [
+        ("encoder.image_size", 50, "encoder.image_size = 50 .* encoder.patch_size = 8; .* 48 and 56"),
+        ("encoder.image_size", 0, "encoder.image_size = 0 .* 8 and 16"),
+        ("encoder.heads", 3, "encoder.width = 128 .* encoder.heads = 3; .* 126 and 129"),
+        ("decoder.heads", 5, "decoder.width = 128 .* decoder.heads = 5"),
+        ("training.micro_batch_size", 5, "training.batch_size = 32 .* training.micro_batch_size = 5; .* 30 and 35"),
+        ("training.micro_batch_size", 0, "training.micro_batch_size = 0"),
+    ],
+)
+def test_values_that_do_not_fit_together_are_named(path: str, value: int, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        recipe("tiny", {path: value})

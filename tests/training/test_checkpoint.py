@@ -1,0 +1,85 @@
+"""Checkpoints bring back everything, are there whole or not at all, and never unpickle."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+import torch
+
+from aimv2_lab.formats.folder import find_model, load_encoder, load_model, newest_checkpoint
+from aimv2_lab.training import checkpoint as checkpoints
+from aimv2_lab.training.checkpoint import load_checkpoint, save_checkpoint
+from aimv2_lab.training.engine import LocalEngine
+from aimv2_lab.training.loop import build_model
+from aimv2_lab.training.step import loss_counts, train_step
+from tests.training.toy import SMALL, random_batch
+
+
+def new_engine(seed: int = 0) -> LocalEngine:
+    recipe = SMALL.change({"training.seed": seed})
+    return LocalEngine(build_model(recipe), SMALL.training, torch.device("cpu"))
+
+
+def advance(engine: LocalEngine, steps: int) -> list[float]:
+    losses = []
+    for _ in range(steps):
+        batch = random_batch(engine.steps_done)
+        losses.append(train_step(engine, batch, loss_counts(batch, SMALL), SMALL).total.item())
+    return losses
+
+
+def test_resumed_losses_are_bit_equal(tmp_path: Path) -> None:
+    engine = new_engine()
+    advance(engine, 5)
+    path = save_checkpoint(tmp_path, engine, {"data_fingerprint": "x"}, kept=2)
+    uninterrupted = advance(engine, 6)
+    other = new_engine(seed=1)
+    assert load_checkpoint(path, other)["data_fingerprint"] == "x"
+    assert advance(other, 6) == uninterrupted
+
+
+def test_newest_are_kept_and_found(tmp_path: Path) -> None:
+    engine = new_engine()
+    for _ in range(4):
+        advance(engine, 1)
+        save_checkpoint(tmp_path, engine, {}, kept=2)
+    assert [path.name for path in sorted((tmp_path / "checkpoints").iterdir())] == ["step-00000003", "step-00000004"]
+    newest = newest_checkpoint(tmp_path)
+    assert newest is not None
+    assert find_model(tmp_path) == newest
+    images = random_batch(0).images
+    torch.testing.assert_close(load_encoder(tmp_path)(images), engine.model.encoder(images), rtol=0, atol=0)
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = new_engine()
+    advance(engine, 1)
+    good = save_checkpoint(tmp_path, engine, {}, kept=2)
+    advance(engine, 1)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "save_file", full)
+    with pytest.raises(OSError, match=r"No space left.*last good checkpoint is .*step-00000001"):
+        save_checkpoint(tmp_path, engine, {}, kept=2)
+    assert newest_checkpoint(tmp_path) == good
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [good.name]
+    load_checkpoint(good, new_engine(1))
+
+
+def test_a_half_written_folder_is_no_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints" / "writing-step-00000009").mkdir(parents=True)
+    assert newest_checkpoint(tmp_path) is None
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint at .*recipe.json"):
+        load_model(tmp_path)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path, new_engine(), {}, kept=1)
+    with (path / "model.safetensors").open("r+b") as file:
+        file.truncate(1000)
+    with pytest.raises(ValueError, match=r"model\.safetensors is no readable safetensors file"):
+        load_model(tmp_path)

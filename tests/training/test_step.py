@@ -1,0 +1,74 @@
+"""A step does not depend on how its global batch is cut, and counts what the objective says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from aimv2_lab.recipes import Recipe
+from aimv2_lab.training.engine import LocalEngine
+from aimv2_lab.training.loop import build_model
+from aimv2_lab.training.step import batch_losses, loss_counts, train_step
+from tests.training.toy import SMALL, random_batch
+
+
+def cut(size: int) -> Recipe:
+    """The recipe with micro-batches of `size`."""
+    return SMALL.change({"training.micro_batch_size": size})
+
+
+def trace(recipe: Recipe, steps: int = 6) -> list[list[float]]:
+    engine = LocalEngine(build_model(recipe).double(), recipe.training, torch.device("cpu"))
+    rows = []
+    for step in range(steps):
+        batch = random_batch(step)
+        batch = replace(batch, images=batch.images.double())
+        rows.append([value.item() for value in train_step(engine, batch, loss_counts(batch, recipe), recipe)])
+    return rows
+
+
+@pytest.mark.parametrize("micro_batch_size", [1, 2, 4])
+def test_micro_batches_change_nothing(micro_batch_size: int) -> None:
+    torch.testing.assert_close(trace(cut(micro_batch_size)), trace(SMALL), rtol=1e-5, atol=1e-7)
+
+
+def test_counts_are_those_of_prefix_and_caption() -> None:
+    batch = random_batch(0)
+    counts = loss_counts(batch, SMALL)
+    assert counts.patches == sum(SMALL.encoder.patches - int(length) for length in batch.prefix_lengths)
+    assert counts.tokens == sum(len([c for c in row if c]) for row in batch.counted.tolist())
+
+
+def test_training_lowers_the_loss_of_a_batch_seen_again() -> None:
+    """Memorising one batch: both losses fall far below their start."""
+    longer = SMALL.change({"training.steps": 150, "training.peak_lr": 3e-3})
+    engine = LocalEngine(build_model(longer), longer.training, torch.device("cpu"))
+    batch = random_batch(0)
+    results = [train_step(engine, batch, loss_counts(batch, longer), longer) for _ in range(150)]
+    assert results[-1].text < 0.2 * results[0].text
+    assert results[-1].pixel < 0.9 * results[0].pixel
+
+
+def test_bidirectional_attention_learns_from_the_caption_alone() -> None:
+    bidirectional = SMALL.change({"objective.encoder_attention": "bidirectional"})
+    engine = LocalEngine(build_model(bidirectional), bidirectional.training, torch.device("cpu"))
+    whole = torch.full((8,), SMALL.encoder.patches)
+    batch = replace(random_batch(0), prefix_lengths=whole)
+    result = batch_losses(engine, batch, loss_counts(batch, bidirectional), bidirectional)
+    assert result.pixel == 0
+    assert result.total == result.text
+    # No prefix mask: the first patch's feature depends on the last patch.
+    images = batch.images.clone().requires_grad_()
+    engine.model.encoder(images)[:, 0].sum().backward()
+    assert images.grad is not None
+    assert images.grad[:, :, -8:, -8:].abs().sum() > 0
+
+
+def test_the_same_seed_draws_the_same_model_whatever_was_drawn_before() -> None:
+    first = build_model(SMALL).state_dict()
+    torch.rand(7)
+    state = torch.random.get_rng_state()
+    torch.testing.assert_close(build_model(SMALL).state_dict(), first, rtol=0, atol=0)
+    assert torch.equal(torch.random.get_rng_state(), state)
