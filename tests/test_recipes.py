@@ -132,7 +132,7 @@ def test_a_recipe_is_frozen() -> None:
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
-        ("tinny", "unknown recipe 'tinny'; did you mean tiny"),
+        ("tinny", "^unknown recipe 'tinny'; did you mean tiny"),
         ("aimv2-large-225", "'aimv2-large-225'; did you mean aimv2-large-224"),
         ("aimv2-1B-224", "did you mean aimv2-1b-224"),
         ("???", "did you mean aimv2-1b-224, .*, small, tiny"),
@@ -146,7 +146,7 @@ def test_an_unknown_recipe_is_refused_with_the_nearest_names(wrong: str, named: 
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
-        ("training.step", "unknown recipe field 'training.step'; did you mean training.steps"),
+        ("training.step", "^unknown recipe field 'training.step'; did you mean training.steps"),
         ("encoder.widht", "did you mean encoder.width"),
         ("pixel_weight", "did you mean objective.pixel_weight"),
         ("training", "unknown recipe field 'training'"),

@@ -16,6 +16,7 @@ from aimv2_lab.data.columns import Columns, find_columns, read_captions, read_im
 from aimv2_lab.data.layouts import METADATA, FolderRows, Rows, TableRows, TarRows
 from aimv2_lab.data.records import Pair, Source
 from aimv2_lab.data.tars import TAR_SUFFIXES
+from aimv2_lab.data.world.source import open_world
 from aimv2_lab.recipes import DataRecipe
 
 Split = Literal["train", "validation"]
@@ -60,8 +61,6 @@ def open_source(spec: str, split: Split, data_recipe: DataRecipe, image_size: in
     if not spec:
         raise ValueError("data.source is empty: give a folder, a file, a hub data set or world:easy")
     if spec.startswith("world:"):
-        from aimv2_lab.data.world.source import open_world
-
         return open_world(spec, split, image_size)
     if Path(spec).expanduser().exists():
         return _open_path(Path(spec).expanduser(), split, data_recipe)

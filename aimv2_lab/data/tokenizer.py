@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ class CaptionTokenizer:
       tokenizer pads with its end token (both are id 1). The released code ignores that id and so never trains the
       end token; counting the first one is our choice.
     - SigLIP's captions are lower-cased, freed of ASCII punctuation and of doubled spaces first, as SigLIP's own
-      training code does; `cleans` says whether this happens.
+      training code does; `cleans` says whether this happens. It does where the last part of the name holds "siglip".
     - Text that looks like a special token ("</s>") is read as plain text.
     """
 
@@ -114,8 +115,8 @@ def load_tokenizer(
             raise ValueError('tokenizer "captions" is trained on the run\'s captions: give `captions` and `vocabulary`')
         return _wrap(_trained_tokenizer(captions(), vocabulary), cleans=False)
     tokenizer = _pretrained(name_or_path)
-    cleans = bool(tokenizer.init_kwargs.get(_CLEANS, "siglip" in f"{name_or_path} {type(tokenizer).__name__}".lower()))
-    return _wrap(tokenizer, cleans)
+    is_siglip = re.search("siglip(?!2)", Path(name_or_path).name.lower()) is not None  # version 2 cleans otherwise
+    return _wrap(tokenizer, cleans=bool(tokenizer.init_kwargs.get(_CLEANS, is_siglip)))
 
 
 def _pretrained(name_or_path: str) -> PreTrainedTokenizerBase:

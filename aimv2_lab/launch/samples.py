@@ -33,8 +33,8 @@ _COUNTS = " and ".join(f"{count} {split}" for split, count in SAMPLES.items())
 README = f"""# Sample pairs
 
 {_COUNTS} pairs of a picture and its texts, from this project's generated world (preset `{PRESET}`,
-{SIZE} × {SIZE} pixels, JPEG quality {QUALITY}). They are for trying the readers and the main job, not for learning from:
-a model needs thousands of scenes, and `world:{PRESET}` makes them as it trains.
+{SIZE} × {SIZE} pixels, JPEG quality {QUALITY}). They are for trying the readers and the main job, not for learning
+from: a model needs thousands of scenes, and `world:{PRESET}` makes them as it trains.
 
 Made by
 
@@ -50,8 +50,8 @@ The same pairs in three layouts:
 
 `caption` is a clean text that states a random half of what is true; `alt` is short, and sometimes wrong, as texts
 from the web are. `objects` lists what is in the scene, back to front, with `box` as x0, y0, x1, y1 in picture widths
-from the top left. `caption_facts` and `alt_facts` record what each text states; object numbers count from 0.
-In Parquet these three are JSON inside a string.
+from the top left. `caption_facts` and `alt_facts` record what each text states; object numbers count from 0,
+and -1 stands for none. In Parquet these three are JSON inside a string.
 """
 
 
@@ -90,8 +90,8 @@ def _objects(scene: Scene) -> list[dict[str, Any]]:
 
 
 def _facts(caption: Caption) -> list[dict[str, Any]]:
-    """The stated facts, without the object numbers that a fact does not use."""
-    return [{name: value for name, value in asdict(fact).items() if value != -1} for fact in caption.facts]
+    """The stated facts as JSON values."""
+    return [asdict(fact) for fact in caption.facts]
 
 
 def _jpeg(scene: Scene) -> bytes:

@@ -2,7 +2,7 @@
 captions name it.
 
 Classes of factors: P loud in the picture and never named, T quiet and named, PT both, N neither named nor predictable.
-R is what captions derive from the others: relations and the count.
+R is what follows from the others: comparisons and the count.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FACTOR_CLASSES: dict[str, str] = {
     "sensor noise": "N",
     "clutter": "N",
 }
-DERIVED = "relations and count"
+DERIVED = "comparisons, count"
 
 _GROUND_FIELDS: dict[str, tuple[str, ...]] = {
     "ground colour": ("rgb",),
@@ -86,8 +86,8 @@ def pixel_shares(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Mean squared change of the picture when one factor is drawn again, as factor -> share of the sum over factors.
 
-    Twice: in raw pixels, and in the pixel target (patches standardised by their own mean and deviation). Measured on the
-    first training scenes; the next hundred are the donors.
+    Twice: in raw pixels, and in the pixel target (patches standardised by their own mean and deviation). The scenes
+    are the first of the training split; the next hundred are the donors.
     """
     draw = np.random.Generator(np.random.Philox(seed))
     shown = [make_scene(settings, seed, "train", index) for index in range(scenes)]
@@ -118,7 +118,9 @@ def fact_shares(settings: WorldSettings, scenes: int, seed: int = 0) -> dict[str
 
 
 def named_factor(fact: Fact, scene: Scene) -> str:
-    """The factor that a fact about the scene's objects names."""
+    """The factor that a fact about the scene's objects names; directions tell the place, coarsely."""
+    if fact.value in ("left of", "above"):
+        return "place"
     if fact.kind == "shape":
         return f"shape, {scene.objects[fact.subject].size} objects"
     return {"colour": "colour", "size": "size", "mark": "marks"}.get(fact.kind, DERIVED)

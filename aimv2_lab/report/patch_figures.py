@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from einops import rearrange
 from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ from aimv2_lab.data.transforms import denormalise
 from aimv2_lab.model.patches import patchify, standardise, unpatchify
 from aimv2_lab.recipes import DataRecipe
 from aimv2_lab.report.figures import TARGET_SPAN, grid_of
-from aimv2_lab.report.style import IMAGE, NEUTRAL, PREFIX, TEXT, TRUE, WIDTH, colour_scale, styled, tint
+from aimv2_lab.report.style import IMAGE, NEUTRAL, TRUE, WIDTH, colour_scale, styled, tint
 
 
 @styled
@@ -31,30 +32,41 @@ def draw_pictures(pictures: Mapping[str, Tensor], title: str) -> Figure:
 
 def share_that_holds(errors: Tensor, part: float = 0.5) -> float:
     """The smallest share of the patches that holds `part` of the summed errors, 0 … 1."""
-    held = errors.flatten().double().sort(descending=True).values.cumsum(dim=0) / errors.double().sum()
-    return ((held < part).sum().item() + 1) / errors.numel()
+    return ((_held(errors) < part).sum().item() + 1) / errors.numel()
+
+
+def _held(errors: Tensor) -> Tensor:
+    """The share of the summed errors (N,) that the loudest 1, 2, … N patches hold."""
+    return errors.flatten().double().sort(descending=True).values.cumsum(dim=0) / errors.double().sum()
 
 
 @styled
-def draw_loss_shares(errors: Mapping[str, Tensor]) -> Figure:
+def draw_loss_shares(plain: Mapping[str, Tensor], standardised: Tensor) -> Figure:
     """How much of the loss the loudest patches hold, for errors of any shape; the dots mark half of the loss.
 
-    The title compares the first entry with the last.
+    The title compares the first of the plain losses with the standardised one.
     """
-    figure, axes = plt.subplots(figsize=(WIDTH * 0.72, 3.9))
-    for (name, values), colour in zip(errors.items(), (TEXT, IMAGE, PREFIX, TRUE), strict=False):
-        held = values.flatten().double().sort(descending=True).values.cumsum(dim=0) / values.double().sum()
-        half = share_that_holds(values)
-        patches = torch.arange(1, len(held) + 1) / len(held)
-        axes.plot(patches, held, color=colour, label=name)
-        axes.plot([half], [0.5], "o", color=colour)
-        axes.annotate(f"{half:.0%}", (half, 0.5), (7, -13), textcoords="offset points", color=colour)
-    first, last = (share_that_holds(values) for values in (list(errors.values())[0], list(errors.values())[-1]))
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="share of patches, loudest first", ylabel="share of the loss they hold")
-    axes.set_title(f"Half of the loss sits in {first:.0%} of the patches, or in {last:.0%}")
+    figure, axes = plt.subplots(figsize=(WIDTH * 0.75, 3.9))
+    for (name, errors), line in zip(plain.items(), ("-", "--", ":"), strict=False):
+        _draw_share(axes, errors, name, TRUE, line)
+    _draw_share(axes, standardised, "standardised", IMAGE, "-")
+    axes.set(
+        xlim=(0, 1), ylim=(0, 1.02), xlabel="share of patches, loudest first", ylabel="share of the loss they hold"
+    )
+    loud, even = share_that_holds(next(iter(plain.values()))), share_that_holds(standardised)
+    axes.set_title(f"Half of the loss sits in {loud:.0%} of the patches; standardised, in {even:.0%}")
     axes.grid(color=NEUTRAL, alpha=0.4, linewidth=0.6)
     axes.legend(loc="lower right")
     return figure
+
+
+def _draw_share(axes: Axes, errors: Tensor, name: str, colour: str, line: str) -> None:
+    """One curve, and a dot where it reaches half."""
+    patches = np.arange(1, errors.numel() + 1) / errors.numel()
+    axes.plot(patches, _held(errors).numpy(), color=colour, linestyle=line, label=name)
+    half = share_that_holds(errors)
+    axes.plot([half], [0.5], "o", color=colour)
+    axes.annotate(f"{half:.0%}", (half, 0.5), (7, -13), textcoords="offset points", color=colour)
 
 
 @styled
@@ -64,7 +76,7 @@ def draw_specimens(specimens: Mapping[str, Tensor], data_recipe: DataRecipe) -> 
     pictures = torch.stack(list(specimens.values()))
     values, _, deviations = standardise(patchify(pictures, patch_size))
     targets = unpatchify(values, (1, 1), patch_size)
-    figure, panels = plt.subplots(2, len(specimens), figsize=(WIDTH, 4.2))
+    figure, panels = plt.subplots(2, len(specimens), figsize=(WIDTH, 3.6))
     for column, name in enumerate(specimens):
         _show_pixels(panels[0, column], denormalise(pictures[column], data_recipe))
         _show_pixels(panels[1, column], for_viewing(targets[column]))
@@ -73,7 +85,9 @@ def draw_specimens(specimens: Mapping[str, Tensor], data_recipe: DataRecipe) -> 
         panels[1, column].set_title(f"deviation {deviation:.3f}", fontsize=9.5, loc="center", fontweight="normal")
     for row, name in enumerate(("patch", "its target")):
         panels[row, 0].text(-0.12, 0.5, name, transform=panels[row, 0].transAxes, rotation=90, ha="right", va="center")
-    figure.suptitle("Dividing by the deviation makes a faint edge equal a strong one, and faint noise loud", fontsize=11)
+    figure.suptitle(
+        "Dividing by the deviation makes a faint edge equal a strong one, and faint noise loud", fontsize=11
+    )
     return figure
 
 
@@ -82,26 +96,39 @@ def draw_shift(image: Tensor, patch_size: int, data_recipe: DataRecipe, slots: S
     """Some slots of the sequence of a normalised picture (3, height, width): the patch that goes in, and what must
     come out: the standardised next patch. The last slot of a picture has no target."""
     patches = patchify(image[None], patch_size)
-    tiles = denormalise(rearrange(patches[0], "i (p q c) -> i c p q", p=patch_size, q=patch_size), data_recipe)
-    targets = rearrange(standardise(patches).values[0], "i (p q c) -> i c p q", p=patch_size, q=patch_size)
-    figure, panels = plt.subplots(2, len(slots), figsize=(WIDTH * 1.15, 3.0))
-    for column, slot in enumerate(slots):
-        _show_pixels(panels[0, column], tiles[slot])
-        _label(panels[0, column], f"patch {slot}")
-        last = slot + 1 == len(tiles)
-        _show_pixels(panels[1, column], torch.ones_like(tiles[0]) if last else for_viewing(targets[slot + 1]))
-        _label(panels[1, column], "nothing" if last else f"patch {slot + 1}")
-        if last:
-            panels[1, column].text(0.5, 0.5, "–", transform=panels[1, column].transAxes, ha="center", va="center")
-        arrow = {"arrowstyle": "-|>", "color": tint(TRUE, 0.75), "linewidth": 1.2}
-        panels[0, column].annotate(
-            "", (0.5, -0.62), (0.5, -0.04), xycoords="axes fraction", textcoords="axes fraction", arrowprops=arrow
-        )
+    inputs = denormalise(_tiles(patches, patch_size), data_recipe)
+    targets = for_viewing(_tiles(standardise(patches).values, patch_size))
+    leaps = [column for column in range(1, len(slots)) if slots[column] != slots[column - 1] + 1]
+    columns = [column + sum(leap <= column for leap in leaps) for column in range(len(slots))]  # a gap at every leap
+    widths = [1.0 if column in columns else 0.15 for column in range(columns[-1] + 1)]
+    figure, panels = plt.subplots(2, len(widths), figsize=(WIDTH * 1.15, 2.7), width_ratios=widths)
+    for axes in panels.flat:
+        axes.set_axis_off()
+    for column, slot in zip(columns, slots, strict=True):
+        _draw_slot(panels[0, column], panels[1, column], slot, inputs, targets)
     for row, name in enumerate(("goes in", "must\ncome out")):
         panels[row, 0].text(-0.2, 0.5, name, transform=panels[row, 0].transAxes, ha="right", va="center", fontsize=9.5)
-    figure.get_layout_engine().set(hspace=0.25)  # type: ignore[union-attr]
-    figure.suptitle(f"Output i predicts patch i + 1; output {len(tiles) - 1}, the last, predicts nothing", fontsize=11)
+    figure.suptitle(f"Output i predicts patch i + 1; output {len(inputs) - 1}, the last, predicts nothing", fontsize=11)
     return figure
+
+
+def _tiles(patches: Tensor, patch_size: int) -> Tensor:
+    """Patches of one picture (1, I, K) as small pictures (I, 3, p, p)."""
+    return rearrange(patches[0], "i (p q c) -> i c p q", p=patch_size, q=patch_size)
+
+
+def _draw_slot(above: Axes, below: Axes, slot: int, inputs: Tensor, targets: Tensor) -> None:
+    """One input patch, an arrow, and the target of its output, if there is one."""
+    last = slot + 1 == len(inputs)
+    for axes, tile, name in (
+        (above, inputs[slot], f"patch {slot}"),
+        (below, torch.ones_like(inputs[0]) if last else targets[slot + 1], "nothing" if last else f"patch {slot + 1}"),
+    ):
+        axes.set_axis_on()
+        _show_pixels(axes, tile)
+        axes.set_title(name, fontsize=8.5, loc="center", fontweight="normal", pad=3)
+    arrow = {"arrowstyle": "-|>", "color": tint(TRUE, 0.75), "linewidth": 1.2}
+    above.annotate("", (0.5, -0.5), (0.5, -0.04), "axes fraction", "axes fraction", arrowprops=arrow)
 
 
 @styled
@@ -115,15 +142,14 @@ def draw_pixel_target(image: Tensor, data_recipe: DataRecipe, patch_size: int) -
     patches, values = target.values.shape[1:]
     figure, panels = plt.subplots(1, 3, figsize=(WIDTH * 1.1, 3.5))
     _show_pixels(panels[0], denormalise(image, data_recipe))
-    for position in range(1, rows):
-        panels[0].axhline(position * patch_size - 0.5, color="white", linewidth=1)
-    for position in range(1, columns):
-        panels[0].axvline(position * patch_size - 0.5, color="white", linewidth=1)
+    for colour, width in ((TRUE, 2.4), ("white", 1.2)):  # to be seen on any ground
+        panels[0].hlines(np.arange(1, rows) * patch_size - 0.5, -0.5, image.shape[2] - 0.5, colour, linewidth=width)
+        panels[0].vlines(np.arange(1, columns) * patch_size - 0.5, -0.5, image.shape[1] - 0.5, colour, linewidth=width)
     _show_pixels(panels[1], for_viewing(unpatchify(target.values, grid, patch_size)[0]))
-    shown = panels[2].imshow(target.deviation.reshape(grid), cmap=colour_scale(IMAGE), vmin=0, vmax=1.5)
+    shown = panels[2].imshow(target.deviation.reshape(grid).numpy(), cmap=colour_scale(IMAGE), vmin=0, vmax=1.5)
     panels[2].set_axis_off()
     bar = figure.colorbar(shown, ax=panels[2], orientation="horizontal", shrink=0.8, ticks=[0, 0.5, 1, 1.5])
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     names = (f"{rows} × {columns} = {patches} patches", f"target: {values} values each", "deviation divided out")
     for axes, name in zip(panels, names, strict=True):
         axes.set_title(name, fontsize=10, loc="center", fontweight="normal")
@@ -139,11 +165,6 @@ def for_viewing(standardised: Tensor) -> Tensor:
 
 def _show_pixels(axes: Axes, picture: Tensor) -> None:
     """A picture (3, height, width) in 0 … 1 in a thin frame."""
-    axes.imshow(rearrange(picture.detach().float(), "c h w -> h w c").clamp(0, 1))
+    axes.imshow(rearrange(picture.detach().float(), "c h w -> h w c").clamp(0, 1).numpy())
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set(visible=True, color=NEUTRAL, linewidth=0.8)
-
-
-def _label(axes: Axes, text: str) -> None:
-    """A short line above a small picture."""
-    axes.set_title(text, fontsize=8.5, loc="center", fontweight="normal", pad=3)

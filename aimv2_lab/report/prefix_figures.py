@@ -44,7 +44,7 @@ def draw_losses_over_floor(losses: Mapping[str, Sequence[float]], floor: float) 
 @styled
 def draw_attention_switch(errors: Mapping[str, tuple[float, float]]) -> Figure:
     """Next-patch error of named encoders, (causal attention, bidirectional attention), to the same patches."""
-    figure, axes = plt.subplots(figsize=(WIDTH * 0.8, 3.4))
+    figure, axes = plt.subplots(figsize=(WIDTH, 3.4))
     for (name, (causal, bidirectional)), colour in zip(errors.items(), (IMAGE, PREFIX), strict=True):
         axes.plot([0, 1], [causal, bidirectional], color=colour, marker="o", markersize=7)
         axes.text(-0.04, causal, f"{causal:.2f}", color=colour, ha="right", va="center")
@@ -54,8 +54,8 @@ def draw_attention_switch(errors: Mapping[str, tuple[float, float]]) -> Figure:
     axes.set(xlim=(-0.2, 1.75), xticks=[0, 1], ylabel="next-patch error")
     axes.set_xticklabels(["causal attention", "bidirectional attention\nto the same patches"])
     axes.set_ylim(0, 1.15 * max(max(pair) for pair in errors.values()))
-    changes = [f"{bidirectional - causal:+.2f}" for causal, bidirectional in errors.values()]
-    axes.set_title(f"Opening the mask changes the error by {' and '.join(changes)}")
+    changes = [f"{opened - closed:+.2f} if {name}" for name, (closed, opened) in errors.items()]
+    axes.set_title(f"Opening the mask: {', '.join(changes)}")
     return figure
 
 
@@ -108,7 +108,7 @@ def draw_model_leaks(matrix: Tensor, allowed: Tensor, patches: int, prefix_lengt
     leaks = (matrix > 0) & ~allowed
     kinds[leaks] = 3
     figure, axes = plt.subplots(figsize=(WIDTH, WIDTH * 0.62))
-    axes.imshow(kinds, cmap=ListedColormap([FAINT, IMAGE, TEXT, WRONG]), vmin=0, vmax=3)
+    axes.imshow(kinds.numpy(), cmap=ListedColormap([FAINT, IMAGE, TEXT, WRONG]), vmin=0, vmax=3)
     axes.set_xticks(torch.arange(len(matrix) + 1).numpy() - 0.5, minor=True)
     axes.set_yticks(torch.arange(len(matrix) + 1).numpy() - 0.5, minor=True)
     axes.grid(which="minor", color="white", linewidth=1)

@@ -1,14 +1,13 @@
-"""The generated world, drawn: scenes with boxes and captions, presets, distance fields, scores of captions, factors,
-batches."""
+"""The generated world, drawn: scenes with boxes and captions, presets, distance fields, scores of captions, factors."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,10 +19,8 @@ from aimv2_lab.data.captions import Caption, Fact, false_facts
 from aimv2_lab.data.world import Scene, boxes, masks, render
 from aimv2_lab.data.world.source import WorldSource
 from aimv2_lab.report.style import (
-    FAINT,
     IMAGE,
     NEUTRAL,
-    PREFIX,
     TEXT,
     TRUE,
     WIDTH,
@@ -34,14 +31,15 @@ from aimv2_lab.report.style import (
     tint,
 )
 
-CLASS_COLOURS = {"P": IMAGE, "T": TEXT, "PT": TRUE, "N": NEUTRAL, "R": TEXT}
+CLASS_COLOURS: dict[str, Any] = {"P": IMAGE, "T": TEXT, "PT": TRUE, "N": NEUTRAL, "R": tint(TEXT, 0.6)}
 CLASS_NAMES = {
     "P": "P: in the picture, never named",
-    "T": "T: quiet in the picture, named",
     "PT": "PT: both",
+    "T": "T: quiet in the picture, named",
     "N": "N: noise and clutter",
-    "R": "R: derived, named",
+    "R": "R: follows from the others, named",
 }
+TEXT_SHARE = 1.75  # width of a scene's captions, in widths of its picture
 _HALO = [patheffects.withStroke(linewidth=3.5, foreground="white")]
 
 
@@ -55,7 +53,7 @@ def draw_scene(preset: str, index: int, size: int = 96) -> Figure:
     if not 0 <= index < len(source):
         raise ValueError(f"scene {index} does not exist; world:{preset} has training scenes 0 … {len(source) - 1}")
     scene, captions = source.scene(index), source.captions(index)
-    figure, (picture, covered, texts) = plt.subplots(1, 3, figsize=(WIDTH * 1.4, 3.6), width_ratios=[1, 1, 1.7])
+    figure, (picture, covered, texts) = plt.subplots(1, 3, figsize=(WIDTH * 1.4, 3.55), width_ratios=[1, 1, TEXT_SHARE])
     picture.imshow(render(scene, size))
     picture.set_title(f"{preset}, scene {index}: boxes")
     _draw_boxes(picture, scene, size)
@@ -86,16 +84,17 @@ def _mask_picture(scene: Scene, size: int) -> NDArray[np.float64]:
 def _write_captions(axes: Axes, scene: Scene, captions: Sequence[Caption]) -> None:
     """Each caption, then what it states, the false part apart."""
     axes.set_axis_off()
+    axes.set_box_aspect(1 / TEXT_SHARE)
     axes.set_title("first and last caption, and what they state")
     height = 0.98
     for caption in captions:
         false = false_facts(caption.facts, scene)
-        true = [_short(fact) for fact in caption.facts if fact not in false]
+        true = [_short(fact) for fact in sorted(caption.facts, key=lambda fact: fact.subject) if fact not in false]
         parts = [(f"“{caption.text}”", TEXT, 10.5), ("true: " + (" · ".join(true) or "nothing"), TRUE, 9)]
         if false:
             parts.append(("false: " + " · ".join(map(_short, false)), WRONG, 9))
         for text, colour, points in parts:
-            lines = textwrap.wrap(text, 52 if points > 10 else 62)
+            lines = textwrap.wrap(text, 62 if points > 10 else 76)
             axes.text(0, height, "\n".join(lines), color=colour, fontsize=points, va="top", linespacing=1.25)
             height -= 0.0068 * points * len(lines) + 0.02
         height -= 0.06
@@ -132,11 +131,11 @@ def draw_distance_field(distance: NDArray[np.float64], cover: NDArray[np.float64
     figure, panels = plt.subplots(1, 3, figsize=(WIDTH * 1.4, 4.0))
     span = float(np.abs(distance).max())
     panels[0].imshow(distance, cmap=difference_scale(), vmin=-span, vmax=span)
-    panels[0].contour(distance, levels=[0.0], colors=TRUE, linewidths=2)
+    panels[0].contour(distance, levels=[0.0], colors=TRUE, linewidths=4, alpha=0.25)
     panels[0].set_title("Distance to the edge, in pixels:\nnegative inside")
     panels[1].imshow(cover, cmap=colour_scale(IMAGE), vmin=0, vmax=1)
     panels[1].set_title("Cover: ½ − distance,\ncut to 0 … 1")
-    panels[2].imshow(picture.permute(1, 2, 0))
+    panels[2].imshow(picture.permute(1, 2, 0).numpy())
     panels[2].set_title("Picture: ground\n+ cover · (colour − ground)")
     for axes, values in zip(panels, (distance, cover), strict=False):
         _write_numbers(axes, values)
@@ -147,7 +146,7 @@ def draw_distance_field(distance: NDArray[np.float64], cover: NDArray[np.float64
 
 def _write_numbers(axes: Axes, values: NDArray[np.float64]) -> None:
     """Every entry of a small matrix, in an ink that can be read on its colour."""
-    strong = 0.6 * np.abs(values).max()
+    strong = 0.75 * np.abs(values).max()
     for row, column in np.ndindex(*values.shape):
         value = values[row, column]
         ink = "white" if abs(value) > strong else TRUE
@@ -159,7 +158,7 @@ def _write_numbers(axes: Axes, values: NDArray[np.float64]) -> None:
 def draw_scores(scores: Mapping[str, Sequence[float]], measure: str, finding: str) -> Figure:
     """Distributions of one score, a row per kind of caption: the first kind is true, the others are not."""
     figure, panels = plt.subplots(len(scores), 1, figsize=(WIDTH, 1.15 * len(scores) + 0.8), sharex=True)
-    for axes, (kind, values), colour in zip(panels, scores.items(), (PREFIX, WRONG, NEUTRAL), strict=True):
+    for axes, (kind, values), colour in zip(panels, scores.items(), (TEXT, WRONG, NEUTRAL), strict=True):
         mean = float(np.mean(values))
         axes.hist(
             values, bins=np.linspace(0, 1, 21).tolist(), color=colour, weights=np.full(len(values), 1 / len(values))
@@ -195,68 +194,8 @@ def draw_factor_shares(
     pixels.invert_yaxis()
     pixels.set(xlabel="share of the change, % (pale: raw pixels, full: pixel target)", title="In the picture")
     words.set(xlabel="share of the facts stated, %", title="In the caption")
-    words.legend(
-        handles=[Patch(color=CLASS_COLOURS[c], label=CLASS_NAMES[c]) for c in ("P", "PT", "T", "N")], fontsize=8
-    )
+    words.set_xlim(0, 110 * max(facts.values()))
+    words.legend(handles=[Patch(color=CLASS_COLOURS[c], label=CLASS_NAMES[c]) for c in CLASS_NAMES], fontsize=8)
     finding = f"Marks: {100 * target['marks']:.1f} % of the pixel target, {100 * facts['marks']:.0f} % of what is said"
     figure.suptitle(finding)
-    return figure
-
-
-@styled
-def draw_batch(
-    images: Tensor, words: Sequence[Sequence[str]], counted: Tensor, prefix_lengths: Tensor, patch_size: int
-) -> Figure:
-    """A small batch as the model gets it: pictures (B, 3, height, width) in 0 … 1 and captions as rows of tokens.
-
-    Patches behind the prefix are veiled; tokens that do not count are pale. `words` are the tokens (B, T) as text.
-    """
-    figure, panels = plt.subplots(len(words), 2, figsize=(WIDTH * 1.4, 1.25 * len(words)), width_ratios=[1, 8])
-    for (picture, tokens), image, row, counts, length in zip(
-        panels, images, words, counted, prefix_lengths.tolist(), strict=True
-    ):
-        picture.imshow(_veiled(image, length, patch_size))
-        picture.set_axis_off()
-        picture.set_title(f"M = {length}", fontsize=9, color=PREFIX, loc="center")
-        _draw_tokens(tokens, row, counts.tolist())
-    share = 1 - counted.float().mean().item()
-    figure.suptitle(
-        f"One batch: pictures with their prefix, captions with one end token; {share:.0%} of the slots are padding"
-    )
-    return figure
-
-
-def _veiled(image: Tensor, prefix_length: int, patch_size: int) -> Tensor:
-    """The picture (height, width, 3) with all but the first patches paled."""
-    rows, columns = (side // patch_size for side in image.shape[-2:])
-    known = (torch.arange(rows * columns) < prefix_length).view(rows, columns)
-    known = known.repeat_interleave(patch_size, 0).repeat_interleave(patch_size, 1)
-    return torch.where(known, image, 0.25 * image + 0.75).permute(1, 2, 0)
-
-
-def _draw_tokens(axes: Axes, words: Sequence[str], counts: Sequence[bool]) -> None:
-    """Tokens as boxes in a row."""
-    axes.set(xlim=(0, len(words)), ylim=(0, 1))
-    axes.set_axis_off()
-    for place, (word, counted) in enumerate(zip(words, counts, strict=True)):
-        colour = TRUE if word == "</s>" else TEXT if counted else FAINT
-        axes.add_patch(Rectangle((place + 0.03, 0.3), 0.94, 0.4, facecolor=colour))
-        ink = "white" if counted else tint(TRUE, 0.5)
-        axes.text(place + 0.5, 0.5, word, ha="center", va="center", fontsize=8, color=ink)
-
-
-@styled
-def draw_draws_by_worker(draws: Mapping[str, Sequence[int]], batch_size: int, workers: int) -> Figure:
-    """Prefix lengths drawn at the positions of a run, a panel per loader; batches go to the workers in turn."""
-    figure, panels = plt.subplots(len(draws), 1, figsize=(WIDTH, 1.9 * len(draws)), sharex=True, sharey=True)
-    for axes, (name, lengths) in zip(panels, draws.items(), strict=True):
-        for position, length in enumerate(lengths):
-            worker = position // batch_size % workers
-            axes.bar(position, length, width=0.85, color=tint(PREFIX, 1 - 0.6 * worker / max(workers - 1, 1)))
-        for start in range(batch_size, len(lengths), batch_size):
-            axes.axvline(start - 0.5, color=NEUTRAL, linewidth=0.8)
-        batches = [tuple(lengths[start : start + batch_size]) for start in range(0, len(lengths), batch_size)]
-        axes.set_title(f"{name}: {len(set(batches))} different batches of {len(batches)}")
-        axes.set_ylabel("prefix length")
-    panels[-1].set_xlabel(f"position in the run (dark and pale: the {workers} workers, {batch_size} positions each)")
     return figure

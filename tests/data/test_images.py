@@ -121,6 +121,11 @@ def test_what_is_no_picture_is_refused(data: bytes) -> None:
         decode_image(data, "key")
 
 
+def test_formats_outside_the_list_are_refused() -> None:
+    with pytest.raises(DamagedImage, match="undecodable"):
+        decode_image(encoded(picture(0), "PPM"), "key")
+
+
 def test_reasons_do_not_change_from_run_to_run() -> None:
     with pytest.raises(DamagedImage) as damage:
         decode_image(b"no picture", "key")

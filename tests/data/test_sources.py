@@ -165,14 +165,22 @@ def test_shards_of_any_kind_of_member(tmp_path: Path) -> None:
         tmp_path / "00000.tar",
         {
             "a/1": {"JPG": image, "txt": b"caption 1", "cls": b"7", "features.npy": b"\x93NUMPY"},
-            "a/2": {"txt": b"caption 1", "json": b"{}", "webp": encoded(picture(1), "WEBP", lossless=True)},
+            "a/2": {"txt": b"caption 1", "json": b"{}", "WEBP": encoded(picture(1), "WEBP", lossless=True)},
             "./b/1": {"jpeg": image, "txt": b"caption 1"},
+            "b/1": {"jpeg": image, "txt": b"caption 1"},  # the same name once more: a sample of its own
             "b/.hidden": {"txt": b"not a sample"},
         },
     )
     source = opened(tmp_path, validation_share=0.0)
-    assert keys(source) == ["00000/a/1", "00000/a/2", "00000/b/1"]
-    assert numbers(source) == [1, 1, 1]
+    assert keys(source) == ["00000/a/1", "00000/a/2", "00000/b/1", "00000/b/1"]
+    assert numbers(source) == [1, 1, 1, 1]
+
+
+def test_kinds_of_pictures_that_come_later_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aimv2_lab.data.layouts.PREVIEWED", 2)
+    lossless = encoded(picture(2), "WEBP", lossless=True)
+    write_tar(tmp_path / "00000.tar", {"0": sample(0), "1": sample(1), "2": {"webp": lossless, "txt": b"caption 2"}})
+    assert numbers(opened(tmp_path, validation_share=0.0)) == [0, 1, 2]
 
 
 def test_shards_of_one_name_in_two_folders_have_keys_of_their_own(tmp_path: Path) -> None:
@@ -478,6 +486,14 @@ def test_a_hub_data_set_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(datasets, "load_dataset", unreachable)
     with pytest.raises(ValueError, match=r"'owner/name' is no file or folder here .* offline"):
         opened("owner/name")
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_the_generated_world_by_name(split: Split) -> None:
+    source = opened("world:easy", split)
+    image = source[3].image
+    assert isinstance(image, Image.Image) and image.size == (16, 16)
+    assert source[3].captions
 
 
 def test_greyscale_files_come_as_they_are(tmp_path: Path) -> None:

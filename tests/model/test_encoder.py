@@ -72,6 +72,7 @@ def test_sincos_positions_take_any_grid_and_tell_its_axes_apart() -> None:
         ((2, 3, 6, 7), torch.float64, "image width 7 is not a multiple of the patch size 2"),
         ((2, 1, 6, 6), torch.float64, r"float \(B, 3, height, width\), not torch.float64 \(2, 1, 6, 6\)"),
         ((3, 6, 6), torch.float64, r"not torch.float64 \(3, 6, 6\)"),
+        ((2, 3, 1, 6, 6), torch.float64, r"not torch.float64 \(2, 3, 1, 6, 6\)"),
         ((2, 3, 6, 6), torch.uint8, "not torch.uint8"),
     ],
 )

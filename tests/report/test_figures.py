@@ -99,9 +99,10 @@ def test_every_label_is_large_enough_whole_and_free_of_others(name: str) -> None
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_leave_the_callers_settings_alone_and_follow_the_style(name: str) -> None:
-    before = mpl.rcParams.copy()
-    figure = FIGURES[name]()
-    assert mpl.rcParams == before
+    with plt.rc_context({"figure.dpi": 51, "font.size": 7}):
+        before = mpl.rcParams.copy()
+        figure = FIGURES[name]()
+        assert mpl.rcParams == before
     assert figure.dpi == style.DPI and figure.get_figwidth() <= 10
 
 
@@ -175,13 +176,18 @@ def test_the_picture_the_target_and_the_restored_picture_are_drawn() -> None:
     assert "1 flat patch" in titles(figure) and "equal" in titles(figure)
 
 
-def test_patches_are_drawn_in_raster_order() -> None:
-    picture = torch.zeros(3, 4, 4)
-    picture[0, :2, 2:] = 1.0  # patch 1 is red
+@pytest.mark.parametrize("side", [2, 6])
+def test_patches_are_drawn_whole_and_in_raster_order(side: int) -> None:
+    picture = torch.rand(3, 2 * side, 2 * side, generator=torch.Generator().manual_seed(1))
     sequence = np.asarray(draw_patches(picture, 2).axes[2].images[0].get_array())
-    assert (sequence[:2, 3:5] == [1, 0, 0]).all() and (sequence[:2, :2] == 0).all()
+    per_line = 4 if side == 2 else 18  # 36 patches take two lines; a gap of one pixel follows each patch
+    for patch in range(side * side):
+        (line, place), (row, column) = divmod(patch, per_line), divmod(patch, side)
+        tile = sequence[3 * line : 3 * line + 2, 3 * place : 3 * place + 2]
+        expected = picture[:, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2].permute(1, 2, 0)
+        assert np.allclose(tile, expected.numpy()), patch
     with pytest.raises(ValueError, match="not a multiple"):
-        draw_patches(picture, 3)
+        draw_patches(picture, 5)
 
 
 def test_loss_curves_show_the_records_and_say_where_they_end() -> None:

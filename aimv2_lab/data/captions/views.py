@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aimv2_lab.data.captions.facts import INVERSES, NUMBERS, Fact, attribute_facts, relation_facts
-from aimv2_lab.data.captions.lexicon import DISTRACTORS
+from aimv2_lab.data.captions.lexicon import ATTRIBUTE_WORDS, DISTRACTORS
 from aimv2_lab.data.captions.writer import Writer
 from aimv2_lab.data.world.scene import Scene
 from aimv2_lab.data.world.settings import WorldSettings
@@ -98,4 +98,5 @@ def _falsified(fact: Fact, scene: Scene, settings: WorldSettings, draw: np.rando
     else:
         choices = {"shape": settings.shapes, "colour": settings.colours, "size": settings.sizes, "mark": settings.marks}
         others = [value for value in choices[fact.kind] if value != fact.value]
+        others = others or [value for value in ATTRIBUTE_WORDS[fact.kind] if value != fact.value]
     return replace(fact, value=others[int(draw.integers(len(others)))])

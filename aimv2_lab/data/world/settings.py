@@ -56,7 +56,7 @@ class WorldSettings:
     held_out: tuple[tuple[str, str], ...]  # (shape, colour) pairs of the "heldout" split only
     distinct: tuple[str, ...] = ()  # attributes in which no two objects of a scene agree
     arrangement: Literal["aligned", "free"] = "free"  # aligned: exactly one spatial relation holds
-    min_visible: float = 1.0  # smallest visible share of an object; 1 keeps objects apart
+    min_visible: float = 1.0  # smallest visible share of an object, from 64 px on; 1 keeps objects apart
     fills: tuple[str, ...] = ("solid",)
     marks: tuple[str, ...] = ()
     mark_rate: float = 0.0  # share of solid objects above the smallest size that carry a mark

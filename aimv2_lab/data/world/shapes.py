@@ -3,7 +3,7 @@
 A field is negative inside. Outside its own zero line it need only be a good distance near the edge, which is all that
 anti-aliasing reads. Fields use only operations that every processor rounds alike (no sine, no hypot), so that pictures
 are the same everywhere. Every shape is scaled so that its area is about that of a disc of radius 0.9: size words then
-mean the same for all shapes. y points down, as in pictures; at rotation 0 stars, triangles and hearts point up or stand.
+mean the same for all shapes. y points down, as in pictures; unturned, stars, triangles and hearts stand upright.
 """
 
 from __future__ import annotations

@@ -77,15 +77,19 @@ class WorldSource:
 
     def captions(self, index: int) -> tuple[Caption, ...]:
         """The captions of pair `index` with the facts that they state."""
-        scene, settings = self.scene(index), self.settings
+        return self._captions(self.scene(index))
+
+    def _captions(self, scene: Scene) -> tuple[Caption, ...]:
+        settings = self.settings
         clean = self.views - round(self.views * settings.alt_share)
         kinds = [synthetic_caption] * clean + [alt_caption] * (self.views - clean)
-        draws = (generator(self.seed, self.split, index, _CAPTION_STREAM + view) for view in range(self.views))
+        draws = (generator(self.seed, self.split, scene.index, _CAPTION_STREAM + view) for view in range(self.views))
         return tuple(kind(scene, settings, draw) for kind, draw in zip(kinds, draws, strict=True))
 
     def _make(self, index: int) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
         """Render and caption, and keep the result while there is room."""
-        made = render(self.scene(index), self.size), tuple(caption.text for caption in self.captions(index))
+        scene = self.scene(index)
+        made = render(scene, self.size), tuple(caption.text for caption in self._captions(scene))
         if (len(self._kept) + 1) * made[0].nbytes <= _CACHE_BYTES:
             self._kept[index] = made
         return made

@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 
 from aimv2_lab.lessons.checks.core import Case, CheckResult, check_choice, check_function, check_number
+from aimv2_lab.lessons.mask_mistakes import transposed
 from aimv2_lab.model.masks import prefix_mask
+
+mystery_mask = transposed  # of exercise c
 
 
 def check_03a(answer: Callable[[Tensor, int], Tensor]) -> CheckResult:
