@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import FrozenInstanceError, asdict
 
 import pytest
@@ -89,7 +90,7 @@ def test_json_gives_the_same_recipe_back(name: str) -> None:
 
 def test_json_holds_every_field_by_name() -> None:
     written = json.loads(recipe("tiny").to_json())
-    assert written["encoder"]["patch_size"] == 8
+    assert written["encoder"]["patch_size"] == 12
     assert written == json.loads(json.dumps(asdict(recipe("tiny"))))
 
 
@@ -105,11 +106,11 @@ def test_json_with_an_unknown_field_is_refused_with_the_nearest_names() -> None:
 
 def test_changes_reach_the_named_fields_and_no_others() -> None:
     before = recipe("tiny")
-    changed = before.change({"training.steps": 7, "encoder.positions": "sincos"})
-    assert (changed.training.steps, changed.encoder.positions) == (7, "sincos")
+    changed = before.change({"training.steps": 7, "encoder.positions": "learned"})
+    assert (changed.training.steps, changed.encoder.positions) == (7, "learned")
     assert differences(before, changed) == {
         "training.steps": (before.training.steps, 7),
-        "encoder.positions": ("learned", "sincos"),
+        "encoder.positions": ("sincos", "learned"),
     }
     assert before == recipe("tiny") == recipe("tiny", {})
 
@@ -160,14 +161,50 @@ def test_an_unknown_field_is_refused_with_the_nearest_names(wrong: str, named: s
 @pytest.mark.parametrize(
     ("path", "value", "named"),
     [
-        ("encoder.image_size", 50, "encoder.image_size = 50 .* encoder.patch_size = 8; .* 48 and 56"),
-        ("encoder.image_size", 0, "encoder.image_size = 0 .* 8 and 16"),
+        ("encoder.image_size", 50, "encoder.image_size = 50 .* encoder.patch_size = 12; .* 48 and 60"),
+        ("encoder.image_size", 0, "encoder.image_size = 0 .* 12 and 24"),
         ("encoder.heads", 3, "encoder.width = 128 .* encoder.heads = 3; .* 126 and 129"),
         ("decoder.heads", 5, "decoder.width = 128 .* decoder.heads = 5"),
         ("training.micro_batch_size", 5, "training.batch_size = 32 .* training.micro_batch_size = 5; .* 30 and 35"),
         ("training.micro_batch_size", 0, "training.micro_batch_size = 0"),
+        ("training.steps", 0, "training.steps = 0; it must be at least 1"),
+        ("training.log_every", 0, "training.log_every = 0; it must be at least 1"),
+        ("training.peak_lr", 0.0, "training.peak_lr = 0.0; it must be at least"),
+        ("training.seed", -1, "training.seed = -1; it must be at least 0"),
+        ("encoder.depth", -1, "encoder.depth = -1; it must be at least 1"),
+        ("decoder.text_tokens", 1, "decoder.text_tokens = 1; it must be at least 2"),
+        ("data.crop_scale", (2.0, 3.0), r"data.crop_scale = \(2.0, 3.0\); it must be \(lower, upper\)"),
+        ("data.crop_ratio", (0.0, 1.0), r"data.crop_ratio = \(0.0, 1.0\)"),
+        ("data.std", (0.0, 1.0, 1.0), "data.std = 0.0"),
+        ("data.flip_probability", 1.5, r"data.flip_probability = 1.5; it must be in 0.0 … 1.0"),
     ],
 )
 def test_values_that_do_not_fit_together_are_named(path: str, value: int, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         recipe("tiny", {path: value})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"encoder.positions": "sincoss"}, "encoder.positions = 'sincoss'; it must be one of learned, sincos"),
+        ({"objective.encoder_attention": "prefx"}, "must be one of prefix, causal, bidirectional"),
+        ({"training.steps": "100"}, "training.steps = '100'; it must be of type int"),
+        ({"data.mean": (0.5, 0.5)}, "data.mean = "),
+        ({"encoder": 3}, "unknown recipe field 'encoder'"),
+    ],
+)
+def test_values_of_the_wrong_kind_are_refused_by_name(changes: dict[str, object], message: str) -> None:
+    with pytest.raises((ValueError, KeyError), match=re.escape(message)):
+        recipe("tiny", changes)
+
+
+def test_whole_numbers_serve_as_floats() -> None:
+    assert recipe("tiny", {"training.gradient_clip": 1}).training.gradient_clip == 1.0
+
+
+def test_a_recipe_with_a_part_missing_is_refused_by_name() -> None:
+    stored = json.loads(recipe("tiny").to_json())
+    del stored["encoder"]["width"]
+    with pytest.raises(ValueError, match=r"missing recipe field: encoder\.width"):
+        Recipe.from_json(json.dumps(stored))

@@ -10,12 +10,14 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from aimv2_lab.data.damage import DamagedPair, Replacement, TooMuchDamage
+from aimv2_lab.data.damage import DamagedCaption, DamagedPair, Replacement, TooMuchDamage
 from aimv2_lab.data.images import decode_image
 from aimv2_lab.data.order import Order, Stream, sample_generator
 from aimv2_lab.data.records import Pair, Source
+from aimv2_lab.data.tokenizer import NoTokens
 from aimv2_lab.data.transforms import evaluation_view, training_view
 from aimv2_lab.recipes import EncoderAttention, Recipe
 
@@ -26,17 +28,23 @@ VALIDATION_SEED = 0  # the same views in the same order for every run, whatever 
 class Tokenizer(Protocol):
     """What batches need of a tokenizer."""
 
+    @property
+    def pad_id(self) -> int:
+        """The token that fills up shorter captions."""
+        ...
+
     def encode(self, texts: Sequence[str], max_tokens: int) -> tuple[Tensor, Tensor]:
-        """Tokens (B, T) int64, padded to the longest text, and which of them count (B, T) bool."""
+        """Tokens (B, T) int64 and which of them count (B, T) bool; raises ValueError for a text without tokens."""
         ...
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One position of a run: image (3, height, width), its caption and its prefix length M."""
+    """One position of a run: image (3, height, width), tokens (T,) and which count (T,), and the prefix length M."""
 
     image: Tensor
-    caption: str
+    tokens: Tensor
+    counted: Tensor
     prefix_length: int
     key: str
     replaced: tuple[Replacement, ...]
@@ -155,15 +163,18 @@ class PairDataset(Dataset[Sample]):
             image, caption = evaluation_view(picture, data, size), pair.captions[0]
         attention, patches = self.recipe.objective.encoder_attention, self.recipe.encoder.patches
         prefix_length = draw_prefix_length(attention, patches, draws("prefix"))
-        return Sample(image, caption, prefix_length, pair.key, ())
+        try:  # punctuation alone has no tokens where the tokenizer drops it
+            tokens, counted = self.tokenizer.encode([caption], self.recipe.decoder.text_tokens)
+        except NoTokens as error:
+            raise DamagedCaption(pair.key, f"no tokens: {error}") from None
+        return Sample(image, tokens[0], counted[0], prefix_length, pair.key, ())
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
-        """Put samples together, captions encoded and padded to the longest of them."""
-        tokens, counted = self.tokenizer.encode([sample.caption for sample in samples], self.recipe.decoder.text_tokens)
+        """Put samples together, captions padded to the longest of them."""
         return Batch(
             images=torch.stack([sample.image for sample in samples]),
-            tokens=tokens,
-            counted=counted,
+            tokens=pad_sequence([s.tokens for s in samples], batch_first=True, padding_value=self.tokenizer.pad_id),
+            counted=pad_sequence([sample.counted for sample in samples], batch_first=True),
             prefix_lengths=torch.tensor([sample.prefix_length for sample in samples], dtype=torch.int64),
             keys=tuple(sample.key for sample in samples),
             replaced=tuple(found for sample in samples for found in sample.replaced),

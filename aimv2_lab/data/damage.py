@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,18 +54,13 @@ class DamageLog:
     of them to one log. Raises OSError where the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, limit: float) -> None:
-        self.path = folder / "damage.jsonl"
+    def __init__(self, folder: Path, limit: float, name: str = "damage.jsonl") -> None:
+        self.path = folder / name
         self.limit = limit
         self._found: dict[tuple[int, str], Replacement] = {}
         if self.path.exists():
             for found in _whole_lines(self.path):
                 self._found[found.position, found.key] = found
-
-    @property
-    def reasons(self) -> Counter[str]:
-        """How often each kind of damage was met."""
-        return Counter(found.reason.partition(":")[0] for found in self._found.values())
 
     def replaced(self, samples_seen: int) -> int:
         """How many of the first `samples_seen` samples were replaced."""
@@ -78,22 +72,24 @@ class DamageLog:
         Raises TooMuchDamage when more than the limit's share was replaced and at least 200 samples were seen.
         """
         new = [found for found in replacements if (found.position, found.key) not in self._found]
-        if not new:
-            return
-        with self.path.open("a") as lines:
-            lines.writelines(json.dumps(asdict(found)) + "\n" for found in new)
-        self._found |= {(found.position, found.key): found for found in new}
+        if new:
+            with self.path.open("a") as lines:
+                lines.writelines(json.dumps(asdict(found)) + "\n" for found in new)
+            self._found |= {(found.position, found.key): found for found in new}
         self._check(samples_seen)
 
     def _check(self, samples_seen: int) -> None:
+        allowed = self.limit * samples_seen
+        if samples_seen < MINIMUM_SAMPLES or len(self._found) <= allowed:  # so few need no counting
+            return
         replaced = self.replaced(samples_seen)
-        if samples_seen < MINIMUM_SAMPLES or replaced <= self.limit * samples_seen:
+        if replaced <= allowed:
             return
         first = sorted(self._found.values(), key=lambda found: found.position)[:KEYS_SHOWN]
         raise TooMuchDamage(
             f"{replaced} of {samples_seen} samples ({replaced / samples_seen:.2%}) had to be replaced, more than "
             f"data.damage_limit = {self.limit:.2%}; first: {', '.join(f'{f.key} ({f.reason})' for f in first)}; all "
-            f"are listed in {self.path}. Repair or remove these pairs, or raise data.damage_limit"
+            f"are listed in {self.path}. Go on with a higher data.damage_limit, or mend the data and start a new run"
         )
 
 

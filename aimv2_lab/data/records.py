@@ -31,7 +31,7 @@ class Source(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Hex digest that changes when the pairs or their order change."""
+        """Hex digest that changes when the pairs' names, number, order or sizes do; a run resumes on an equal one."""
         ...
 
     def __len__(self) -> int: ...

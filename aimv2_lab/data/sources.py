@@ -82,7 +82,7 @@ def _open_hub(spec: str, split: Split, data_recipe: DataRecipe) -> Source:
     name, _, configuration = spec.partition(":")
     try:
         loaded = datasets.load_dataset(name, configuration or None)
-    except (FileNotFoundError, ConnectionError, ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         raise ValueError(
             f"data.source {spec!r} is no file or folder here (seen from {Path.cwd()}) and could not be opened as a hub "
             f"data set: {error}"

@@ -19,6 +19,10 @@ PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
 _CLEANS = "clean_captions"  # kept in a saved tokenizer's configuration
 
 
+class NoTokens(ValueError):
+    """A caption of which the tokenizer leaves nothing, such as punctuation alone."""
+
+
 @dataclass(frozen=True)
 class CaptionTokenizer:
     """A transformers tokenizer with this project's way of ending, cutting and padding captions.
@@ -89,7 +93,7 @@ class CaptionTokenizer:
         cleaned = clean_caption(text) if self.cleans else text
         ids = self.tokenizer.encode(cleaned, add_special_tokens=False, split_special_tokens=True)
         if not ids:
-            raise ValueError(f"caption {place} of the batch, {text!r}, has no tokens; drop the pair or give it a text")
+            raise NoTokens(f"caption {place} of the batch, {text!r}, has no tokens; drop the pair or give it a text")
         return list(ids)
 
 

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from aimv2_lab.data.tokenizer import CaptionTokenizer
 from aimv2_lab.data.transforms import evaluation_view
-from aimv2_lab.data.world.settings import SHAPES
 from aimv2_lab.data.world.source import WorldSource
 from aimv2_lab.evaluation.facts import FactScore, chance_scores, score_captions
 from aimv2_lab.evaluation.features import frozen_features
@@ -22,7 +21,6 @@ from aimv2_lab.recipes import DataRecipe
 
 TESTED = range(512)  # held-out scenes on which captions and probes are tested
 PROBE_TRAINED = range(512, 2048)  # held-out scenes on which probes are trained
-PROBE_HEADS = 4
 SHOWN = range(4)  # held-out scenes that reports show: the first ones, so that none can be chosen
 
 
@@ -37,9 +35,9 @@ def world_pictures(source: WorldSource, indices: Sequence[int], data: DataRecipe
 
 
 def large_shapes(source: WorldSource, indices: Sequence[int]) -> Tensor:
-    """The label (N,) of every scene: the shape of its largest object, as an index into SHAPES."""
+    """The label (N,) of every scene: the shape of its largest object, numbered as in the world's settings."""
     largest = [max(source.scene(index).objects, key=lambda thing: thing.radius) for index in indices]
-    return torch.tensor([SHAPES.index(thing.shape) for thing in largest])
+    return torch.tensor([source.settings.shapes.index(thing.shape) for thing in largest])
 
 
 def captions(model: AIMv2, images: Tensor, tokenizer: CaptionTokenizer, batch_size: int = 128) -> list[str]:
@@ -71,12 +69,11 @@ def caption_truth(texts: Sequence[str], source: WorldSource, indices: Sequence[i
     return CaptionTruth(score_captions(texts, scenes), chance_scores(texts, scenes), chance_scores(true_texts, scenes))
 
 
-def shape_accuracy(
-    encoder: VisionEncoder, train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], seed: int = 0
-) -> float:
+def shape_accuracy(encoder: VisionEncoder, train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> float:
     """Test accuracy of an attentive probe on the frozen encoder; `train` and `test` are (images, labels)."""
     (train_images, train_labels), (test_images, test_labels) = train, test
-    probe = train_probe(frozen_features(encoder, train_images), train_labels, len(SHAPES), heads=PROBE_HEADS, seed=seed)
+    classes = int(train_labels.max()) + 1
+    probe = train_probe(frozen_features(encoder, train_images), train_labels, classes, heads=encoder.recipe.heads)
     return accuracy(probe, frozen_features(encoder, test_images), test_labels)
 
 

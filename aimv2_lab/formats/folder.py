@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -24,8 +26,13 @@ def save_model(folder: Path, model: AIMv2) -> None:
 
 def newest_checkpoint(run: Path) -> Path | None:
     """The checkpoint of the highest step in a run folder, or None. Half-written ones have other names."""
-    found = sorted((run / CHECKPOINTS).glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")))
+    found = checkpoints(run)
     return found[-1] if found else None
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """The checkpoints of a run folder by step; anything else that lies there is passed over."""
+    return sorted(path for path in (run / CHECKPOINTS).glob("step-*") if re.fullmatch(r"step-\d{8,}", path.name))
 
 
 def find_model(path: str | Path) -> Path:
@@ -43,6 +50,14 @@ def find_model(path: str | Path) -> Path:
     return folder
 
 
+def read_recipe(file: Path) -> Recipe:
+    """The recipe in a file; one that is no recipe raises ValueError naming the file."""
+    try:
+        return Recipe.from_json(file.read_text())
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{file} holds no recipe of this version: {error}") from error
+
+
 def read_tensors(file: Path) -> dict[str, Tensor]:
     """Every tensor of a safetensors file; a damaged one raises ValueError naming it."""
     try:
@@ -54,8 +69,9 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
 def load_model(path: str | Path) -> AIMv2:
     """The model of a checkpoint or of a run folder's newest one, on the CPU, in evaluation mode."""
     folder = find_model(path)
-    model = AIMv2(Recipe.from_json((folder / RECIPE_FILE).read_text()))
-    model.load_state_dict(read_tensors(folder / MODEL_FILE))
+    with torch.device("meta"):  # no weights are drawn only to be replaced
+        model = AIMv2(read_recipe(folder / RECIPE_FILE))
+    model.load_state_dict(read_tensors(folder / MODEL_FILE), assign=True)
     return model.eval()
 
 

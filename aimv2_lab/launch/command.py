@@ -12,7 +12,8 @@ from typing import Annotated
 import tyro
 
 from aimv2_lab.data.damage import TooMuchDamage
-from aimv2_lab.recipes import Recipe, UnknownName, recipe
+from aimv2_lab.fields import UnknownName
+from aimv2_lab.recipes import Recipe, recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,3 +49,5 @@ def end_plainly(command: Callable[[], None]) -> None:
         command()
     except (UnknownName, ValueError, OSError, FloatingPointError, TooMuchDamage) as error:
         sys.exit(f"{type(error).__name__}: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; add --resume to go on from the newest checkpoint")

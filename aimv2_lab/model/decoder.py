@@ -68,6 +68,10 @@ class MultimodalDecoder(nn.Module):
         With caches, the first call takes the whole sequence so far and every later call exactly one new slot.
         """
         continues = caches is not None and caches[0].keys is not None
+        if continues and slots.shape[1] != 1:
+            raise ValueError(
+                f"{slots.shape[1]} new slots after the first call: give exactly one, or it would look ahead"
+            )
         for index, block in enumerate(self.blocks):
             slots = block(slots, causal=not continues, cache=caches[index] if caches else None)
         return self.norm(slots)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -41,20 +43,29 @@ class VisionEncoder(nn.Module):
         the choice at inference, lets all patches see each other. Raises ValueError for images whose sides are not a
         multiple of the patch size or do not fit a learned position table, and for prefix lengths out of range.
         """
-        *_, last = self.hidden_states(images, prefix_lengths)
+        for stream in self.residual_stream(images, prefix_lengths):
+            last = stream
         return self.norm(last)
 
-    def hidden_states(self, images: Tensor, prefix_lengths: Tensor | None = None) -> list[Tensor]:
-        """The residual stream (B, I, D): entry 0 enters the first block, entry i leaves block i, none final-normed."""
-        stream = [self.embed(images)]
-        batch, patches, _ = stream[0].shape
+    def residual_stream(self, images: Tensor, prefix_lengths: Tensor | None = None) -> Iterator[Tensor]:
+        """The residual stream (B, I, D) as it goes: first what enters block 0, then what leaves each block, not normed.
+
+        One at a time, so that none is kept longer than it is needed; takes and raises what `forward` does.
+        """
+        stream = self.embed(images)
+        batch, patches, _ = stream.shape
         mask = None
         if prefix_lengths is not None:
             check_prefix_lengths(prefix_lengths, batch, patches)
             mask = prefix_mask(prefix_lengths, patches)
+        yield stream
         for block in self.blocks:
-            stream.append(block(stream[-1], mask))
-        return stream
+            stream = block(stream, mask)
+            yield stream
+
+    def hidden_states(self, images: Tensor, prefix_lengths: Tensor | None = None) -> list[Tensor]:
+        """The whole residual stream: entry 0 enters block 0, entry i leaves block i-1, counting from 0."""
+        return list(self.residual_stream(images, prefix_lengths))
 
     def embed(self, images: Tensor) -> Tensor:
         """Patch tokens (B, I, D) with their positions: the norm comes before the positions, nothing after."""

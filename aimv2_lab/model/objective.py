@@ -33,7 +33,7 @@ class Losses(NamedTuple):
 
 
 def pixel_targets(images: Tensor, patch_size: int) -> Tensor:
-    """The targets (B, I-1, K) of outputs 0 … I-2: the standardised patches 1 … I-1 (paper, section 3.1)."""
+    """The targets (B, I-1, K) of outputs 0 … I-2: the standardised patches 1 … I-1 (paper, section 2.1)."""
     return standardise(patchify(images, patch_size)).values[:, 1:]
 
 
@@ -68,7 +68,7 @@ def losses(
     """This batch's share of the global batch's losses; shares of all ranks and micro-batches add up to them.
 
     Images (B, 3, height, width); tokens and counted_tokens (B, T); prefix lengths (B,), where I counts no patch.
-    Predictions that do not count get a gradient of exactly zero. Source: paper, section 2.2; normalisers are counts
+    Predictions that do not count get a gradient of exactly zero. Source: paper, section 2.1; normalisers are counts
     of the batch as in the released training code, there of the local one.
     """
     errors = pixel_errors(predictions.pixels, images, patch_size)

@@ -42,19 +42,23 @@ def patchify(images: Tensor, patch_size: int) -> Tensor:
 def unpatchify(patches: Tensor, grid: tuple[int, int], patch_size: int) -> Tensor:
     """Put patches (B, I, K) back together into pictures (B, 3, height, width); the inverse of `patchify`.
 
-    `grid` is (rows, columns) of patches. Raises ValueError when it does not hold I patches.
+    `grid` is (rows, columns) of patches. Raises ValueError when it does not hold I patches, or K does not fit.
     """
     rows, columns = grid
+    if patches.shape[2] != 3 * patch_size**2:
+        raise ValueError(
+            f"patches of {patch_size} x {patch_size} hold {3 * patch_size**2} values, not {patches.shape[2]}"
+        )
     if rows * columns != patches.shape[1]:
         raise ValueError(f"a grid of {rows} x {columns} holds {rows * columns} patches, not {patches.shape[1]}")
     pattern = "b (rows columns) (p q c) -> b c (rows p) (columns q)"
-    return rearrange(patches, pattern, rows=rows, columns=columns, p=patch_size, q=patch_size)
+    return rearrange(patches, pattern, rows=rows, columns=columns, p=patch_size, q=patch_size, c=3)
 
 
 def standardise(patches: Tensor) -> Standardised:
     """Standardise every patch (B, I, K) by its own mean and unbiased variance over the K values.
 
-    Source: paper, section 3.1 (normalised pixels as in MAE); unbiased variance and eps from the released training code.
+    Source: paper, section 2.1 (normalised pixels as in MAE); unbiased variance and eps from the released training code.
     """
     mean = patches.mean(dim=-1, keepdim=True)
     deviation = (patches.var(dim=-1, keepdim=True, unbiased=True) + TARGET_EPS).sqrt()

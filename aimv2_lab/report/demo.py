@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from aimv2_lab.data.transforms import denormalise
-from aimv2_lab.data.world.settings import SHAPES
 from aimv2_lab.data.world.source import WorldSource
 from aimv2_lab.evaluation.facts import FactScore, score_caption
 from aimv2_lab.evaluation.reconstruct import reconstruct
@@ -22,7 +20,7 @@ from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.report.figures import draw_curve
 from aimv2_lab.report.style import IMAGE, PREFIX, TEXT, TRUE, WRONG, styled
 
-PREFIX_SHARES = (1 / 6, 1 / 2, 5 / 6)  # of the patches, for the three reconstructions
+PREFIX_SHARES = (0.2, 0.45, 0.7)  # of the patches, for the three reconstructions
 
 
 def result_table(result: WorldResult, losses: Mapping[str, float]) -> str:
@@ -34,10 +32,10 @@ def result_table(result: WorldResult, losses: Mapping[str, float]) -> str:
         ("true facts in generated captions", _facts(truth.generated)),
         ("  the decoder shown another picture", _facts(truth.shuffled_pictures)),
         ("  chance: true captions of other scenes", _facts(truth.other_scenes)),
-        (f"attentive probe on shape ({len(SHAPES)} classes), trained encoder", f"{result.shape_trained:.1%}"),
+        ("attentive probe on the large object's shape, trained encoder", f"{result.shape_trained:.1%}"),
         ("  the same probe on the untrained encoder", f"{result.shape_untrained:.1%}"),
     ]
-    lines = [f"{name:<56} {value}" for name, value in rows]
+    lines = [f"{name:<62} {value}" for name, value in rows]
     for index in SHOWN:
         lines += [f"\nheld-out scene {index}", f"  says: {result.generated[index]}"]
         lines.append(f"  true: {result.true_captions[index]}")
@@ -52,7 +50,7 @@ def _facts(score: FactScore) -> str:
 def draw_report(model: AIMv2, source: WorldSource, result: WorldResult, metrics: Sequence[Mapping[str, Any]]) -> Figure:
     """Loss curves above; below, for the first held-out scenes, reconstructions at three prefix lengths and captions."""
     figure = plt.figure(figsize=(12, 11))
-    curves, scenes = np.ravel(figure.subfigures(2, 1, height_ratios=[1, 2.6]))
+    curves, scenes = figure.subfigures(2, 1, squeeze=False, height_ratios=[1, 2.6])[:, 0]
     _draw_losses(curves, metrics)
     _draw_scenes(scenes, model, source, result)
     return figure

@@ -13,10 +13,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from aimv2_lab.formats.folder import CHECKPOINTS, MODEL_FILE, newest_checkpoint, read_tensors, save_model
+from aimv2_lab.formats.folder import (
+    CHECKPOINTS,
+    MODEL_FILE,
+    checkpoints,
+    newest_checkpoint,
+    read_tensors,
+    save_model,
+)
 from aimv2_lab.training.engine import LocalEngine
 
 OPTIMIZER_FILE, STATE_FILE = "optimizer.safetensors", "state.json"
@@ -56,9 +64,9 @@ def save_checkpoint(run: Path, engine: LocalEngine, state: Mapping[str, Any], ke
         save_model(writing, engine.model)
         save_file(optimizer_tensors(engine), writing / OPTIMIZER_FILE)
         (writing / STATE_FILE).write_text(json.dumps({"steps_done": engine.steps_done, **state}, indent=2) + "\n")
-        for path in writing.iterdir():
+        for path in (*writing.iterdir(), writing):
             _flush(path)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # safetensors has an error of its own for a full disk
         shutil.rmtree(writing, ignore_errors=True)
         last = newest_checkpoint(run)
         raise OSError(f"could not write {final}: {error}; the last good checkpoint is {last}") from error
@@ -89,5 +97,9 @@ def _flush(path: Path) -> None:
 
 
 def _prune(run: Path, kept: int) -> None:
-    for old in sorted((run / CHECKPOINTS).glob("step-*"))[: -max(kept, 1)]:
-        shutil.rmtree(old)
+    """Remove old checkpoints and what a killed save left; a folder is renamed first, so that none is half there."""
+    for old in checkpoints(run)[:-kept]:
+        os.replace(old, old.with_name(f"old-{old.name}"))
+    for pattern in ("old-*", "writing-*"):
+        for left in (run / CHECKPOINTS).glob(pattern):
+            shutil.rmtree(left)

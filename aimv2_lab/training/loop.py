@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +12,17 @@ import torch
 from tqdm.auto import tqdm
 
 from aimv2_lab.data.batches import Batch, PairDataset, batches
-from aimv2_lab.data.damage import DamageLog
+from aimv2_lab.data.damage import DamagedPair, DamageLog
 from aimv2_lab.data.records import Source
 from aimv2_lab.data.sources import open_source
 from aimv2_lab.data.tokenizer import CaptionTokenizer, load_tokenizer
+from aimv2_lab.formats.folder import newest_checkpoint
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.objective import LossCounts
 from aimv2_lab.recipes import Recipe
 from aimv2_lab.training.checkpoint import load_checkpoint, save_checkpoint
 from aimv2_lab.training.engine import LocalEngine, pick_device
-from aimv2_lab.training.run import TOKENIZER, Metrics, create_run, find_checkpoint
+from aimv2_lab.training.run import TOKENIZER, Metrics, create_run, find_checkpoint, is_run, refuse_other_data
 from aimv2_lab.training.step import batch_losses, loss_counts, train_step
 
 TOKENIZER_CAPTIONS = 20_000  # captions that a tokenizer of the run's own is trained on, at most; our choice
@@ -33,6 +35,11 @@ class RunData:
     training: PairDataset
     validation: PairDataset
     tokenizer: CaptionTokenizer
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """By split; a run resumes on equal ones only."""
+        return {"train": self.training.source.fingerprint, "validation": self.validation.source.fingerprint}
 
 
 def build_model(recipe: Recipe) -> AIMv2:
@@ -51,9 +58,8 @@ def open_data(recipe: Recipe, run: Path | None = None) -> RunData:
     splits = [
         open_source(recipe.data.source, s, recipe.data, recipe.encoder.image_size) for s in ("train", "validation")
     ]
-    saved = run / TOKENIZER if run is not None else None
-    if saved is not None and saved.exists():
-        tokenizer = load_tokenizer(str(saved))
+    if run is not None and is_run(run):
+        tokenizer = load_tokenizer(str(run / TOKENIZER))
     else:
         tokenizer = load_tokenizer(recipe.data.tokenizer, recipe.decoder.vocabulary, lambda: _captions(splits[0]))
     tokenizer.check_vocabulary(recipe.decoder.vocabulary)
@@ -62,17 +68,25 @@ def open_data(recipe: Recipe, run: Path | None = None) -> RunData:
 
 
 def _captions(source: Source) -> list[str]:
-    """Every caption of evenly spaced pairs."""
-    stride = math.ceil(len(source) / TOKENIZER_CAPTIONS)
-    return [caption for index in range(0, len(source), stride) for caption in source[index].captions]
+    """Every caption of evenly spaced pairs. Damaged pairs are passed over here; batches replace and count them."""
+    found: list[str] = []
+    for index in range(0, len(source), math.ceil(len(source) / TOKENIZER_CAPTIONS)):
+        with suppress(DamagedPair):
+            found += source[index].captions
+    return found
 
 
 @torch.no_grad()
-def validation_losses(engine: LocalEngine, dataset: PairDataset, recipe: Recipe) -> dict[str, float]:
-    """The losses over the first `validation_batches` batches of the validation split, the same ones every time."""
+def validation_losses(engine: LocalEngine, dataset: PairDataset, recipe: Recipe, run: Path) -> dict[str, float]:
+    """The losses over the first `validation_batches` batches of the validation split, the same ones every time.
+
+    Damaged pairs are replaced as in training, and listed in the run folder's damage_validation.jsonl.
+    """
     size = min(recipe.training.batch_size, len(dataset.source))
     steps = max(min(recipe.training.validation_batches, len(dataset.source) // size), 1)
     parts = list(batches(dataset, size, 0, steps, recipe.data.workers))
+    replaced = [found for batch in parts for found in batch.replaced]
+    DamageLog(run, recipe.data.damage_limit, "damage_validation.jsonl").record(replaced, steps * size)
     counts = [loss_counts(batch, recipe) for batch in parts]
     whole = LossCounts(sum(c.patches for c in counts), sum(c.tokens for c in counts))
     engine.model.eval()
@@ -96,43 +110,47 @@ def pretrain(recipe: Recipe, run: Path, resume: bool = False) -> LocalEngine:
     checkpoint = find_checkpoint(run, recipe, resume)
     data = open_data(recipe, run)
     engine = LocalEngine(build_model(recipe), recipe.training, pick_device())
-    if checkpoint is None:
-        create_run(run, recipe, data.tokenizer)
+    data.training[0], data.validation[0]  # what cannot be read fails here, before anything is written
+    if is_run(run):
+        refuse_other_data(run, data.fingerprints)
     else:
-        _refuse_other_data(load_checkpoint(checkpoint, engine), data.training.source, checkpoint)
-    metrics, damage = Metrics(run, engine.steps_done), DamageLog(run, recipe.data.damage_limit)
+        create_run(run, recipe, data.tokenizer, data.fingerprints)
+    if checkpoint is not None:
+        load_checkpoint(checkpoint, engine)
+    metrics = Metrics(run, engine.steps_done)
     try:
-        _train(engine, data, recipe, run, metrics, damage)
+        _train(engine, data, recipe, run, metrics)
     finally:
         metrics.close()
     return engine
 
 
-def _train(engine: LocalEngine, data: RunData, recipe: Recipe, run: Path, metrics: Metrics, damage: DamageLog) -> None:
+def _train(engine: LocalEngine, data: RunData, recipe: Recipe, run: Path, metrics: Metrics) -> None:
     """Every step that is left, with progress bar, logging, validation and checkpoints when they are due."""
     training, size = recipe.training, recipe.training.batch_size
-    steps_left = training.steps - engine.steps_done
+    damage = DamageLog(run, recipe.data.damage_limit)
     engine.model.train()
     bar = tqdm(total=training.steps, initial=engine.steps_done, desc=recipe.name, unit="step")
     since, done_then = time.perf_counter(), engine.steps_done
+    steps_left = training.steps - engine.steps_done
     for batch in batches(data.training, size, engine.steps_done * size, steps_left, recipe.data.workers):
         result = train_step(engine, batch.to(engine.device), loss_counts(batch, recipe), recipe)
         step = engine.steps_done
         damage.record(batch.replaced, step * size)
         bar.update()
-        saves = _due(step, training.checkpoint_every, recipe)
-        if saves or _due(step, training.log_every, recipe):
+        saves, validates = (_due(step, every, recipe) for every in (training.checkpoint_every, training.validate_every))
+        if saves or validates or _due(step, training.log_every, recipe):
             values = {name: value.item() for name, value in result._asdict().items()}
             _refuse_non_finite(values, step, batch, run)
             rate = (step - done_then) * size / (time.perf_counter() - since)
-            since, done_then = time.perf_counter(), step
             metrics.write("train", step, **values, images_per_second=rate)
             bar.set_postfix(pixel=f"{values['pixel']:.3f}", text=f"{values['text']:.3f}", images_per_s=f"{rate:.0f}")
-        if _due(step, training.validate_every, recipe):
-            metrics.write("validation", step, **validation_losses(engine, data.validation, recipe))
-        if saves:
-            state = {"data_fingerprint": data.training.source.fingerprint, "consumed_samples": step * size}
-            save_checkpoint(run, engine, state, training.checkpoints_kept)
+            if validates:
+                metrics.write("validation", step, **validation_losses(engine, data.validation, recipe, run))
+            if saves:
+                state = {"consumed_samples": step * size, "data_fingerprints": data.fingerprints}
+                save_checkpoint(run, engine, state, training.checkpoints_kept)
+            since, done_then = time.perf_counter(), step
     bar.close()
 
 
@@ -142,17 +160,11 @@ def _due(step: int, every: int, recipe: Recipe) -> bool:
 
 
 def _refuse_non_finite(values: dict[str, float], step: int, batch: Batch, run: Path) -> None:
+    """Losses are read every `log_every` steps, so the step and the pairs named are where it was noticed."""
     bad = {name: value for name, value in values.items() if not math.isfinite(value)}
     if bad:
         raise FloatingPointError(
-            f"step {step}: {bad} on the pairs {', '.join(batch.keys[:8])} …; the newest checkpoint in {run} is from "
-            "before. Look at these pairs, or start again with a lower training.peak_lr"
-        )
-
-
-def _refuse_other_data(state: dict[str, object], source: Source, checkpoint: Path) -> None:
-    if state["data_fingerprint"] != source.fingerprint:
-        raise ValueError(
-            f"{checkpoint} was trained on other data than {source.name}: fingerprint {state['data_fingerprint']} then, "
-            f"{source.fingerprint} now. Resume with the data it was started on, or start a new run folder."
+            f"noticed at step {step}: {bad}; the pairs of this step are {', '.join(batch.keys[:8])} …. The newest "
+            f"checkpoint from before is {newest_checkpoint(run)}. Start again with a lower training.peak_lr, or with "
+            "training.log_every = 1 to find the step where it begins"
         )

@@ -2,17 +2,20 @@
 
 recipe.json        the resolved recipe
 environment.json   versions and machine
+data.json          fingerprints of both splits
 tokenizer/         the tokenizer, loadable by transformers
 metrics.jsonl      one record per logged step, and one per validation
 tensorboard/       the same for TensorBoard
-damage.jsonl       pairs that had to be replaced, and why
+damage.jsonl       training pairs that had to be replaced, and why; damage_validation.jsonl likewise
 checkpoints/       step-N folders
 """
 
 from __future__ import annotations
 
 import json
+import os
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,15 +24,19 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from aimv2_lab.data.tokenizer import CaptionTokenizer
-from aimv2_lab.formats.folder import RECIPE_FILE, newest_checkpoint
+from aimv2_lab.formats.folder import RECIPE_FILE, newest_checkpoint, read_recipe
 from aimv2_lab.recipes import Recipe, differences
 
-METRICS_FILE, TOKENIZER = "metrics.jsonl", "tokenizer"
+METRICS_FILE, DATA_FILE, TOKENIZER = "metrics.jsonl", "data.json", "tokenizer"
+
+# What a folder may hold whose run was killed before it had begun.
+_STARTED_WITH = {TOKENIZER, DATA_FILE, "environment.json", f"writing-{RECIPE_FILE}"}
 
 # Fields that may differ on resume, because they change nothing that is learned.
 _FREE_ON_RESUME = {
     "data.source",  # may have moved; its fingerprint is compared instead
     "data.workers",
+    "data.damage_limit",
     "training.log_every",
     "training.validate_every",
     "training.validation_batches",
@@ -42,33 +49,64 @@ def find_checkpoint(folder: Path, recipe: Recipe, resume: bool) -> Path | None:
     """The checkpoint to go on from, None for a run from the start; nothing is written.
 
     Raises FileExistsError when the folder holds a run and `resume` is off, or something else, and ValueError when the
-    run there has another recipe (the fields are listed).
+    run or its newest checkpoint has another recipe (the fields are listed).
     """
-    if not (folder / RECIPE_FILE).exists():
-        if folder.exists() and any(folder.iterdir()):
-            raise FileExistsError(f"{folder} is not empty and holds no run; choose another folder with --run")
+    if not is_run(folder):
+        others = {path.name for path in folder.iterdir()} - _STARTED_WITH if folder.exists() else set()
+        if others:
+            raise FileExistsError(f"{folder} holds no run but {min(others)}; choose another folder with --run")
         return None
     if not resume:
         raise FileExistsError(f"{folder} holds a run already; go on with --resume, or choose another with --run")
-    refuse_other_recipe(folder / RECIPE_FILE, recipe)
-    return newest_checkpoint(folder)
+    checkpoint = newest_checkpoint(folder)
+    for place in (folder, checkpoint):
+        if place is not None:
+            refuse_other_recipe(place / RECIPE_FILE, recipe)
+    return checkpoint
 
 
-def create_run(folder: Path, recipe: Recipe, tokenizer: CaptionTokenizer) -> None:
-    """Write what a run starts with; the recipe comes last, because it makes the folder a run."""
+def is_run(folder: Path) -> bool:
+    """Whether a run was started there: its recipe is what is written last."""
+    return (folder / RECIPE_FILE).exists()
+
+
+def create_run(folder: Path, recipe: Recipe, tokenizer: CaptionTokenizer, fingerprints: Mapping[str, str]) -> None:
+    """Write what a run starts with; the recipe comes last and at once, because it makes the folder a run."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(folder / TOKENIZER)
     (folder / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n")
-    (folder / RECIPE_FILE).write_text(recipe.to_json())
+    (folder / DATA_FILE).write_text(json.dumps(fingerprints, indent=2) + "\n")
+    replace_text(folder / RECIPE_FILE, recipe.to_json())
+
+
+def replace_text(file: Path, text: str) -> None:
+    """Give a file a new text; whoever is killed in between leaves the old one whole."""
+    writing = file.with_name(f"writing-{file.name}")
+    writing.write_text(text)
+    os.replace(writing, file)
 
 
 def refuse_other_recipe(file: Path, recipe: Recipe) -> None:
     """Raise ValueError listing the fields in which a stored recipe differs, but for those free to change."""
-    changed = differences(Recipe.from_json(file.read_text()), recipe)
+    changed = differences(read_recipe(file), recipe)
     bad = {path: values for path, values in changed.items() if path not in _FREE_ON_RESUME}
     if bad:
         rows = "; ".join(f"{path} was {old!r}, is {new!r}" for path, (old, new) in bad.items())
-        raise ValueError(f"{file} is another recipe: {rows}. Resume with the old values or start a new run folder.")
+        raise ValueError(
+            f"{file} is another recipe: {rows}. Resume with the old values, or start anew: with --run FOLDER, or after "
+            f"removing {file.parent}"
+        )
+
+
+def refuse_other_data(folder: Path, fingerprints: Mapping[str, str]) -> None:
+    """Raise ValueError when a run was started on other data than these fingerprints by split tell."""
+    stored = json.loads((folder / DATA_FILE).read_text())
+    for split, fingerprint in fingerprints.items():
+        if stored[split] != fingerprint:
+            raise ValueError(
+                f"{folder} was started on other data: the {split} split's fingerprint was {stored[split]}, now it is "
+                f"{fingerprint}. Resume with the data it was started on, or start a new run folder."
+            )
 
 
 def environment() -> dict[str, Any]:
@@ -89,8 +127,9 @@ class Metrics:
 
     def __init__(self, folder: Path, steps_done: int) -> None:
         file = folder / METRICS_FILE
-        kept = [row for row in read_metrics(folder) if row["step"] <= steps_done]
-        file.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        kept = "".join(json.dumps(row) + "\n" for row in read_metrics(folder) if row["step"] <= steps_done)
+        if not file.exists() or file.read_text() != kept:
+            replace_text(file, kept)
         self._file = file.open("a")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=steps_done + 1)
 

@@ -3,7 +3,7 @@
 import io
 import json
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from aimv2_lab.data.damage import DamagedCaption
 from aimv2_lab.data.records import Pair
+from aimv2_lab.data.tokenizer import NoTokens
 
 Members = Mapping[str, bytes]
 
@@ -70,13 +71,15 @@ def write_image_folder(folder: Path, lines: Sequence[Mapping[str, object]]) -> P
 
 
 class ListSource:
-    """Pairs in memory. The pair at a number in `damaged` has a picture of zero bytes, in `mute` no caption."""
+    """Pairs in memory. A pair in `damaged` has a picture of zero bytes, in `mute` no caption, in `dotted` only dots."""
 
     name = "list"
     fingerprint = "0"
 
-    def __init__(self, length: int, damaged: Sequence[int] = (), mute: Sequence[int] = ()) -> None:
-        self.length, self.damaged, self.mute = length, set(damaged), set(mute)
+    def __init__(
+        self, length: int, damaged: Iterable[int] = (), mute: Iterable[int] = (), dotted: Iterable[int] = ()
+    ) -> None:
+        self.length, self.damaged, self.mute, self.dotted = length, set(damaged), set(mute), set(dotted)
 
     def __len__(self) -> int:
         return self.length
@@ -85,13 +88,18 @@ class ListSource:
         if index in self.mute:
             raise DamagedCaption(f"pair-{index}", "no caption: txt empty or absent")
         image = b"" if index in self.damaged else picture(index)
-        return Pair(f"pair-{index}", image, (f"first caption of {index}", f"second {index}", f"third one of {index}"))
+        texts = tuple(f"{text} {index}" for text in ("first", "second", "third one"))
+        return Pair(f"pair-{index}", image, ("...",) if index in self.dotted else texts)
 
 
 class Bytes:
-    """A tokenizer whose tokens are a text's bytes, padded with 0."""
+    """A tokenizer whose tokens are a text's bytes, padded with 0; a text of dots alone has none."""
+
+    pad_id = 0
 
     def encode(self, texts: Sequence[str], max_tokens: int) -> tuple[Tensor, Tensor]:
+        if any(not text.strip(".") for text in texts):
+            raise NoTokens("the text has no tokens")
         tokens = [torch.tensor(list(text.encode()[:max_tokens])) for text in texts]
         padded = torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True)
         lengths = torch.tensor([len(text) for text in tokens])

@@ -232,16 +232,16 @@ def test_relations_are_one_fact_from_either_side() -> None:
 
 
 def test_facts_of_a_known_scene() -> None:
-    scene = make_scene(WORLDS["easy"], 0, "train", 0)  # a large black circle left of a small pink triangle
+    scene = make_scene(WORLDS["easy"], 0, "train", 0)  # a large purple circle left of a small pink square
     large, small = (next(i for i, o in enumerate(scene.objects) if o.size == size) for size in ("large", "small"))
     said = {(f.kind, f.value, f.subject, f.other) for f in facts_of(scene)}
     assert said == {
         ("count", "two", -1, -1),
         ("shape", "circle", large, -1),
-        ("colour", "black", large, -1),
+        ("colour", "purple", large, -1),
         ("size", "large", large, -1),
         ("fill", "solid", large, -1),
-        ("shape", "triangle", small, -1),
+        ("shape", "square", small, -1),
         ("colour", "pink", small, -1),
         ("size", "small", small, -1),
         ("fill", "solid", small, -1),

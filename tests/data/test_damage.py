@@ -28,7 +28,6 @@ def test_every_replacement_is_written_and_counted(tmp_path: Path) -> None:
         "reason": "truncated: half of it",
         "used_key": "shard/0004",
     }
-    assert log.reasons == {"truncated": 3, "zero bytes": 1}
     assert log.replaced(96) == 4
 
 
@@ -59,6 +58,13 @@ def test_a_handful_of_samples_cannot_stop_a_run(tmp_path: Path) -> None:
     log.record(found(*range(50)), MINIMUM_SAMPLES - 1)
     with pytest.raises(TooMuchDamage):
         log.record(found(150), MINIMUM_SAMPLES)
+
+
+def test_damage_among_the_first_samples_stops_the_run_once_there_are_enough(tmp_path: Path) -> None:
+    log = DamageLog(tmp_path, limit=0.01)
+    log.record(found(1, 2, 3), MINIMUM_SAMPLES - 20)
+    with pytest.raises(TooMuchDamage):
+        log.record([], MINIMUM_SAMPLES)
 
 
 def test_a_position_with_several_damaged_pairs_counts_once(tmp_path: Path) -> None:

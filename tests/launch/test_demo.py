@@ -11,6 +11,8 @@ import pytest
 
 from aimv2_lab.formats.folder import load_model
 
+pytestmark = pytest.mark.timeout(1800)  # one whole training, with one thread
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -24,7 +26,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return run, done.stdout
 
 
-@pytest.mark.timeout(1800)
 def test_it_has_visibly_learned(demo: tuple[Path, str]) -> None:
     result = json.loads((demo[0] / "result.json").read_text())
     shares = {kind: score["true"] / score["stated"] for kind, score in result["truth"].items()}
@@ -34,7 +35,7 @@ def test_it_has_visibly_learned(demo: tuple[Path, str]) -> None:
     assert shares["generated"] > shares["other_scenes"] + 0.25
     assert result["truth"]["generated"]["stated"] / 512 > 2.5  # saying little would be a way to err little
     assert result["shape_trained"] >= result["shape_untrained"] + 0.20
-    assert result["losses"]["pixel"] < 0.6
+    assert result["losses"]["pixel"] < 0.5
 
 
 def test_it_prints_the_table_and_the_first_four_held_out_scenes(demo: tuple[Path, str]) -> None:

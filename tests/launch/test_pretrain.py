@@ -66,7 +66,8 @@ def test_trains_on_every_layout_of_the_samples(layout: str, tmp_path: Path) -> N
     run = tmp_path / "run"
     assert [step for step, _ in totals(run)] == [1, 2, 3, 4, 5, 6]
     assert {path.name for path in run.iterdir()} == {
-        *("recipe.json", "environment.json", "tokenizer", "metrics.jsonl", "tensorboard", "checkpoints"),
+        *("recipe.json", "environment.json", "data.json", "tokenizer"),
+        *("metrics.jsonl", "tensorboard", "checkpoints"),
     }
     assert Recipe.from_json((run / "recipe.json").read_text()).training.steps == 6
     features = load_encoder(run)(torch.zeros(1, 3, 32, 32))
@@ -114,13 +115,13 @@ def test_another_recipe_is_refused_with_the_difference(finished: Path) -> None:
 
 def test_other_data_is_refused(finished: Path) -> None:
     done = launch("data_samples/parquet", finished, "--training.steps", "5", "--resume")
-    assert "was trained on other data" in done.stderr
+    assert "was started on other data: the train split" in done.stderr
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     done = launch("data_samples/webdataset", tmp_path, "--training.steps", "5")
-    assert "is not empty and holds no run" in done.stderr
+    assert "holds no run but notes.txt" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
@@ -149,11 +150,11 @@ def test_bad_commands_say_what_to_do_and_write_nothing(arguments: list[str], mes
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
-    """A learning rate beyond reason: the run names the step and the pairs, and keeps the checkpoints from before."""
+    """A learning rate beyond reason: the run says where it was noticed and what to do."""
     more = ("--training.steps", "60", "--training.peak-lr", "1e12", "--training.gradient-clip", "1e30")
     done = launch("data_samples/webdataset", tmp_path / "run", *more)
     assert done.returncode != 0
-    assert "FloatingPointError: step" in done.stderr
+    assert "FloatingPointError: noticed at step" in done.stderr
     assert "training.peak_lr" in done.stderr
 
 

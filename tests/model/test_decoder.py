@@ -103,6 +103,16 @@ def test_slot_by_slot_with_a_cache_gives_the_logits_of_the_whole_sequence() -> N
     assert torch.allclose(model.text_head(torch.cat(hidden, dim=1)), whole, rtol=0, atol=1e-12)
 
 
+def test_two_new_slots_after_the_first_call_are_refused() -> None:
+    """Without a mask the first of them would see the second."""
+    model = decoder()
+    caches = [KeyValueCache() for _ in model.blocks]
+    text = model.embed_text(CAPTIONS)
+    model.run(text[:, :1], caches)
+    with pytest.raises(ValueError, match="2 new slots"):
+        model.run(text[:, 1:3], caches)
+
+
 def test_initial_weights_are_drawn_as_in_the_released_training_code() -> None:
     torch.manual_seed(0)
     model = MultimodalDecoder(RECIPE.change({"decoder.width": 256, "decoder.vocabulary": 512}).decoder, 128, 192)

@@ -19,7 +19,7 @@ from aimv2_lab.model.objective import (
     pixel_targets,
     text_errors,
 )
-from aimv2_lab.model.patches import patchify
+from aimv2_lab.model.patches import patchify, standardise
 from tests.model.tiny import (
     PATCH_VALUES,
     PATCHES,
@@ -69,12 +69,12 @@ def test_outputs_from_one_before_the_prefix_end_count_and_predict_the_rest() -> 
 
 
 def test_perfect_predictions_cost_nothing_and_shifted_ones_do() -> None:
-    patches = torch.cat([pixel_targets(PICTURES, 2), torch.zeros(4, 1, PATCH_VALUES)], dim=1)
+    next_patches = standardise(patchify(PICTURES, 2)).values.roll(-1, dims=1)
     logits = 50 * functional.one_hot(CAPTIONS, VOCABULARY).float()
-    perfect = share(Predictions(patches, logits))
+    perfect = share(Predictions(next_patches, logits))
     assert perfect.pixel < 1e-10
     assert perfect.text < 1e-10
-    shifted = share(Predictions(patches.roll(1, dims=1), logits.roll(1, dims=1)))
+    shifted = share(Predictions(next_patches.roll(1, dims=1), logits.roll(1, dims=1)))
     assert shifted.pixel > 1
     assert shifted.text > 10
 

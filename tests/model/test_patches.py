@@ -75,3 +75,8 @@ def test_flat_patches_become_zeros() -> None:
 def test_unstandardise_inverts_standardise() -> None:
     patches = 3 + 2 * torch.randn(2, 4, 12, generator=generator(), dtype=torch.float64)
     assert torch.allclose(unstandardise(*standardise(patches)), patches, rtol=0, atol=1e-12)
+
+
+def test_unpatchify_refuses_patches_of_another_size() -> None:
+    with pytest.raises(ValueError, match="patches of 7 x 7 hold 147 values, not 588"):
+        unpatchify(torch.zeros(1, 4, 588), (2, 2), 7)

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from aimv2_lab.recipes import unknown_name
+from aimv2_lab.fields import unknown_name
 
 # Raised whenever the same settings, seed and index give another scene, picture or caption than before.
 CODE_VERSION = 1
@@ -85,31 +85,33 @@ class WorldSettings:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-_EASY_COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "black")
+_EASY_SHAPES = ("circle", "square", "triangle", "cross", "bar")
+_EASY_COLOURS = ("red", "yellow", "green", "blue", "purple", "pink", "black")
+_EIGHT_COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "black")
 
 WORLDS: dict[str, WorldSettings] = {
     # One large and one small object, apart, on a light ground: learnable at 48 px in minutes on a CPU.
     "easy": WorldSettings(
-        shapes=SHAPES,
+        shapes=_EASY_SHAPES,
         colours=_EASY_COLOURS,
         sizes=("small", "large"),
-        radii=(0.115, 0.20),
+        radii=(0.12, 0.215),
         n_objects=(2, 2),
-        held_out=diagonal(SHAPES, _EASY_COLOURS),
+        held_out=diagonal(_EASY_SHAPES, _EASY_COLOURS),
         distinct=("shape", "colour", "size"),
         arrangement="aligned",
-        rotation=0.2,
+        rotation=0.1,
         ground_energy=0.15,
         noise_sigma=2.0,
     ),
     # Loud, never named ground against quiet, named marks: sets pixel and caption objectives apart.
     "separating": WorldSettings(
         shapes=SHAPES,
-        colours=_EASY_COLOURS,
+        colours=_EIGHT_COLOURS,
         sizes=("small", "large"),
         radii=(0.095, 0.165),
         n_objects=(2, 3),
-        held_out=diagonal(SHAPES, _EASY_COLOURS),
+        held_out=diagonal(SHAPES, _EIGHT_COLOURS),
         marks=MARKS[:5],
         mark_rate=1.0,
         mark_contrast=0.35,

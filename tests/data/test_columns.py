@@ -1,0 +1,160 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from aimv2_lab.data.columns import MissingColumn
+from aimv2_lab.data.damage import DamagedCaption, DamagedImage, DamagedPair
+from tests.data.generated import encoded, picture, sample, write_image_folder, write_shard, write_tar
+from tests.data.layouts import LAYOUTS, Layout, keys, numbers, opened, pictures, write_parquet
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ("", ("caption 0",)),
+        ("json.alt", ("alt text 0",)),
+        ("txt, json.alt", ("caption 0", "alt text 0")),
+        ("json.alt,txt", ("alt text 0", "caption 0")),
+    ],
+)
+def test_captions_from_the_columns_named(columns: str, expected: tuple[str, ...], tmp_path: Path) -> None:
+    write_shard(tmp_path / "00000.tar", range(2))
+    assert opened(tmp_path, validation_share=0.0, caption_column=columns)[0].captions == expected
+
+
+def test_captions_in_json_alone_are_found(tmp_path: Path) -> None:
+    members = {"png": encoded(picture(0)), "json": json.dumps({"url": "u", "caption": "caption 0"}).encode()}
+    write_tar(tmp_path / "00000.tar", {"0": members})
+    assert opened(tmp_path, validation_share=0.0)[0].captions == ("caption 0",)
+
+
+def test_lists_give_several_captions(tmp_path: Path) -> None:
+    sentences = [[{"raw": "one", "id": 1}, {"raw": "two", "id": 2}]] * 2
+    columns = pictures(range(2)) | {"text": [["a", "b", "c"], ["d"]]} | {"sentences": sentences}
+    write_parquet(tmp_path / "a.parquet", columns)
+    assert [opened(tmp_path, validation_share=0.0)[index].captions for index in (0, 1)] == [("a", "b", "c"), ("d",)]
+    assert opened(tmp_path, validation_share=0.0, caption_column="sentences.raw")[0].captions == ("one", "two")
+
+
+def test_columns_of_unusual_names(tmp_path: Path) -> None:
+    columns: dict[str, list[object]] = {"photo": [encoded(picture(n)) for n in range(3)]}
+    write_parquet(tmp_path / "a.parquet", columns | {"words": [f"caption {n}" for n in range(3)]}, images=False)
+    with pytest.raises(MissingColumn, match=r"no image column .*photo, words.*data\.image_column"):
+        opened(tmp_path)
+    with pytest.raises(MissingColumn, match=r"no caption column .*photo, words.*data\.caption_column"):
+        opened(tmp_path, image_column="photo")
+    source = opened(tmp_path, image_column="photo", caption_column="words", validation_share=0.0)
+    assert numbers(source) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_column_that_is_not_there_is_an_error(layout: Layout, tmp_path: Path) -> None:
+    layout(tmp_path, "train", range(4))
+    with pytest.raises(MissingColumn, match=r"no caption column json\.title; found: .*data\.caption_column"):
+        opened(tmp_path, caption_column="json.title")
+    with pytest.raises(MissingColumn, match=r"no image column photo; found: .*data\.image_column"):
+        opened(tmp_path, image_column="photo")
+
+
+BAD_CAPTIONS = {
+    "empty": (b"", "no caption"),
+    "blank": (b" \n\t ", "no caption"),
+    "not UTF-8": (b"caf\xe9", "unreadable txt"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_CAPTIONS)
+def test_bad_captions_in_shards_are_refused_at_read(kind: str, tmp_path: Path) -> None:
+    text, reason = BAD_CAPTIONS[kind]
+    write_tar(tmp_path / "00000.tar", {"0": sample(0), "1": sample(1) | {"txt": text}, "2": sample(2)})
+    source = opened(tmp_path, validation_share=0.0)
+    with pytest.raises(DamagedCaption, match=reason) as damage:
+        source[1]
+    assert damage.value.key == "00000/1"
+    assert len(source) == 3
+
+
+@pytest.mark.parametrize(
+    ("caption", "reason"),
+    [
+        (5, "not text"),
+        ({"a": "b"}, "not text"),
+        ([1], "not text"),
+        (None, "no caption"),
+        ([], "no caption"),
+        ("\ud800", "Unicode"),
+    ],
+)
+def test_captions_of_other_kinds_are_refused_at_read(caption: object, reason: str, tmp_path: Path) -> None:
+    good = {"file_name": "0.png", "text": "caption 0"}
+    write_image_folder(tmp_path, [good, {"file_name": "1.png", "text": caption}, {"file_name": "2.png"}])
+    source = opened(tmp_path, validation_share=0.0)
+    assert source[0].captions == ("caption 0",)
+    with pytest.raises(DamagedCaption, match=reason) as damage:
+        source[1]
+    assert damage.value.key == "1.png"
+    with pytest.raises(DamagedCaption, match="no caption"):
+        source[2]
+
+
+def test_a_blank_caption_beside_a_good_one_is_passed_over(tmp_path: Path) -> None:
+    write_tar(tmp_path / "00000.tar", {"0": sample(0), "1": sample(1) | {"txt": b" "}})
+    source = opened(tmp_path, validation_share=0.0, caption_column="txt,json.alt")
+    assert source[1].captions == ("alt text 1",)
+
+
+def test_broken_json_is_refused_at_read(tmp_path: Path) -> None:
+    write_tar(tmp_path / "00000.tar", {"0": sample(0), "1": sample(1) | {"json": b'{"alt": '}})
+    source = opened(tmp_path, validation_share=0.0, caption_column="json.alt")
+    with pytest.raises(DamagedCaption, match="unreadable json"):
+        source[1]
+    assert opened(tmp_path, validation_share=0.0)[1].captions == ("caption 1",)  # not asked for, no harm
+
+
+def test_broken_lines_of_metadata_are_refused_at_read(tmp_path: Path) -> None:
+    write_image_folder(tmp_path, [{"file_name": "0.png", "text": "caption 0"}])
+    with (tmp_path / "metadata.jsonl").open("a") as lines:
+        lines.write('{"file_name": "1.png", "te\n[1, 2]\n')
+    source = opened(tmp_path, validation_share=0.0)
+    assert source[0].captions == ("caption 0",)
+    for index in (1, 2):
+        with pytest.raises(DamagedPair, match=rf"metadata\.jsonl line {index + 1}"):
+            source[index]
+
+
+def test_missing_pictures_are_refused_at_read(tmp_path: Path) -> None:
+    folder, shards, table = tmp_path / "folder", tmp_path / "shards", tmp_path / "table"
+    write_image_folder(
+        folder, [{"file_name": "0.png", "text": "a"}, {"file_name": "1.png", "text": "b"}, {"text": "c"}]
+    )
+    (folder / "1.png").unlink()
+    write_tar(shards / "00000.tar", {"0": sample(0), "1": {"txt": b"b"}, "2": {"txt": b"c"}})
+    write_parquet(
+        table / "a.parquet", pictures([0]) | {"image": [None, None, encoded(picture(0))], "text": list("cba")}
+    )
+    for path, broken in ((folder, (1, 2)), (shards, (1, 2)), (table, (0, 1))):
+        source = opened(path, validation_share=0.0)
+        for index in broken:
+            with pytest.raises(DamagedImage, match=r"file not found|no image"):
+                source[index]
+
+
+def test_parquet_of_picture_paths_reads_the_files(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    for n in range(3):
+        (tmp_path / "pictures" / f"{n}.png").write_bytes(encoded(picture(n)))
+    columns = {"image": [f"pictures/{n}.png" for n in range(3)], "text": [f"caption {n}" for n in range(3)]}
+    write_parquet(tmp_path / "a.parquet", columns, images=False)
+    assert numbers(opened(tmp_path, validation_share=0.0)) == [0, 1, 2]
+
+
+def test_a_column_of_keys_names_the_pairs(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", pictures(range(3)) | {"uid": ["x", "y", "z"]})
+    assert keys(opened(tmp_path, validation_share=0.0)) == ["x", "y", "z"]
+
+
+def test_pictures_are_not_decoded_on_the_way(tmp_path: Path) -> None:
+    columns = pictures(range(2)) | {"image": [b"damaged", encoded(picture(1))]}
+    write_parquet(tmp_path / "a.parquet", columns)
+    assert opened(tmp_path, validation_share=0.0)[0].image == b"damaged"
