@@ -12,7 +12,7 @@ BIN := .venv/bin
 demo: .venv/.installed
 	$(BIN)/python -m aimv2_lab.launch.demo
 
-test: .venv/.installed lint
+test: .venv/.installed
 	$(BIN)/python -m pytest
 
 lab: .venv/.installed

@@ -63,7 +63,7 @@ def open_source(spec: str, split: Split, data_recipe: DataRecipe, image_size: in
     if spec.startswith("world:"):
         return open_world(spec, split, image_size)
     if Path(spec).expanduser().exists():
-        return _open_path(Path(spec).expanduser(), split, data_recipe)
+        return _open_path(Path(spec).expanduser().absolute(), split, data_recipe)
     if spec.startswith((".", "/", "~")) or spec.count("/") > 1 or spec.lower().endswith((*TAR_SUFFIXES, ".parquet")):
         raise FileNotFoundError(f"data.source {spec!r}: no such file or folder (seen from {Path.cwd()})")
     return _open_hub(spec, split, data_recipe)

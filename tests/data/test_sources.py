@@ -7,7 +7,8 @@ import datasets
 import pytest
 from PIL import Image
 
-from aimv2_lab.data.sources import Split
+from aimv2_lab.data.sources import Split, open_source
+from aimv2_lab.recipes import DataRecipe
 from tests.data.generated import encoded, write_shard, write_tar
 from tests.data.layouts import LAYOUTS, Layout, folder_layout, keys, numbers, opened, pictures, write_parquet
 
@@ -180,3 +181,14 @@ def test_greyscale_files_come_as_they_are(tmp_path: Path) -> None:
     grey = encoded(Image.new("L", (16, 16), 7))
     write_tar(tmp_path / "00000.tar", {"0": {"png": grey, "txt": b"grey"}})
     assert opened(tmp_path, validation_share=0.0)[0].image == grey
+
+
+def test_a_folder_named_from_here_gives_the_same_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path must not be joined to itself."""
+    samples = Path(__file__).resolve().parents[2] / "data_samples"
+    monkeypatch.chdir(samples)
+    for layout in ("imagefolder", "parquet", "webdataset"):
+        absolute = open_source(str(samples / layout), "train", DataRecipe(), 32)
+        relative = open_source(layout, "train", DataRecipe(), 32)
+        assert relative[3] == absolute[3]
+        assert relative.fingerprint == absolute.fingerprint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,6 +119,40 @@ def test_other_data_is_refused(finished: Path) -> None:
     assert "was started on other data: the train split" in done.stderr
 
 
+def test_a_run_without_checkpoints_goes_on_with_its_own_data_only(finished: Path, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    shutil.copytree(finished, started, ignore=shutil.ignore_patterns("checkpoints"))
+    done = launch("data_samples/imagefolder", started, "--training.steps", "5", "--resume")
+    assert "was started on other data" in done.stderr
+    done = launch("data_samples/webdataset", started, "--training.steps", "5", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert totals(started) == totals(finished)
+
+
+def test_a_run_killed_while_it_began_can_be_started_again(finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished / "tokenizer", run / "tokenizer")
+    (run / "writing-recipe.json").write_text("{")
+    assert launch("data_samples/webdataset", run, "--training.steps", "5").returncode == 0
+    assert totals(run) == totals(finished)
+
+
+def test_damaged_pairs_of_both_splits_are_listed(tmp_path: Path) -> None:
+    samples = tmp_path / "samples"
+    shutil.copytree(ROOT / "data_samples" / "imagefolder", samples)
+    for split in ("train", "validation"):
+        for picture in sorted((samples / split).rglob("*.jpg"))[:4]:
+            picture.write_bytes(b"")
+    run = tmp_path / "run"
+    more = ("--training.steps", "24", "--training.validation-batches", "8", "--data.damage-limit", "0.5")
+    done = launch(str(samples), run, *more)
+    assert done.returncode == 0, done.stderr
+    for name in ("damage.jsonl", "damage_validation.jsonl"):
+        rows = [json.loads(line) for line in (run / name).read_text().splitlines()]
+        assert rows
+        assert {row["reason"] for row in rows} == {"zero bytes"}
+
+
 def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     done = launch("data_samples/webdataset", tmp_path, "--training.steps", "5")
@@ -130,7 +165,7 @@ def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     [
         (["--recipe", "tny"], "unknown recipe 'tny'; did you mean tiny?"),
         (["--trainin.steps", "3"], "--training.steps"),
-        (["--encoder.image-size", "50"], "nearest: 48 and 56"),
+        (["--encoder.image-size", "50"], "nearest: 48 and 60"),
         (["--recipe", "small"], "recipe small names no data: add --data"),
         (["--data", "no/such/folder/anywhere"], "no such file or folder"),
     ],

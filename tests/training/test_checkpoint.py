@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import errno
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
 
 from aimv2_lab.formats.folder import find_model, load_encoder, load_model, newest_checkpoint
-from aimv2_lab.training import checkpoint as checkpoints
 from aimv2_lab.training.checkpoint import load_checkpoint, save_checkpoint
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import build_model
@@ -53,21 +55,41 @@ def test_newest_are_kept_and_found(tmp_path: Path) -> None:
     torch.testing.assert_close(load_encoder(tmp_path)(images), engine.model.encoder(images), rtol=0, atol=0)
 
 
-def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """What a full disk is like: writing past `size` bytes of a file fails."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
     engine = new_engine()
     advance(engine, 1)
     good = save_checkpoint(tmp_path, engine, {}, kept=2)
     advance(engine, 1)
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(checkpoints, "save_file", full)
-    with pytest.raises(OSError, match=r"No space left.*last good checkpoint is .*step-00000001"):
+    message = r"could not write .*step-00000002.*last good checkpoint is .*step-00000001"
+    with files_of_at_most(20_000), pytest.raises(OSError, match=message):
         save_checkpoint(tmp_path, engine, {}, kept=2)
     assert newest_checkpoint(tmp_path) == good
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [good.name]
     load_checkpoint(good, new_engine(1))
+
+
+def test_what_a_killed_save_left_is_cleared_by_the_next(tmp_path: Path) -> None:
+    engine = new_engine()
+    left = [tmp_path / "checkpoints" / name for name in ("writing-step-00000009", "old-step-00000001")]
+    for folder in left:
+        folder.mkdir(parents=True)
+    (tmp_path / "checkpoints" / "step-00000001.bak").mkdir()  # somebody else's: neither counted nor removed
+    path = save_checkpoint(tmp_path, engine, {}, kept=1)
+    assert newest_checkpoint(tmp_path) == path
+    assert {p.name for p in path.parent.iterdir()} == {path.name, "step-00000001.bak"}
 
 
 def test_a_half_written_folder_is_no_checkpoint(tmp_path: Path) -> None:
