@@ -27,7 +27,7 @@ def commands() -> list[str]:
 
 def made_by(target: str) -> list[str]:
     """The commands that `make TARGET` would run, once the environment is there."""
-    command = ["make", "--dry-run", "--assume-old=.venv/.installed", target]
+    command = ["make", "--no-print-directory", "--dry-run", "--assume-old=.venv/.installed", target]
     dry = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return dry.stdout.splitlines()
 

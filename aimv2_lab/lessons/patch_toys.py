@@ -30,6 +30,7 @@ TOY: Recipe = recipe(
         "name": "toy",
         "encoder.image_size": 8,
         "encoder.patch_size": 2,
+        "encoder.positions": "learned",
         "encoder.width": 48,
         "encoder.depth": 2,
         "encoder.heads": 2,

@@ -110,8 +110,8 @@ def test_large_with_its_decoder_counts_as_the_released_training_code_but_for_one
 def test_initial_weights_are_drawn_as_released() -> None:
     """Xavier uniform is bounded by sqrt(6 / (fan-in + fan-out)) and comes close to the bound."""
     torch.manual_seed(0)
-    encoder = VisionEncoder(recipe("tiny"))
-    width, hidden, patch_values = 128, 352, 192
+    encoder = VisionEncoder(recipe("tiny", {"encoder.positions": "learned"}))
+    width, hidden, patch_values = 128, 352, 432
     drawn = {
         "patch_projection": (width, patch_values),
         "blocks.3.attention.qkv": (width, width),  # three matrices in one, each drawn as its own
