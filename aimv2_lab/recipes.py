@@ -221,8 +221,8 @@ def _published(size: str, image_size: int) -> Recipe:
 
 
 # Trains on two CPU cores in minutes on the generated world. All sizes and rates are our choice (LOG.md has what was
-# tried). Positions are the native encoder's sine-cosine, whose caption loss fell a little faster than a learned table's.
-# Nothing is cropped or flipped, because captions say where things are.
+# tried). Positions are the native encoder's sine-cosine: with them the caption loss fell a little faster than with a
+# learned table. Nothing is cropped or flipped, because captions say where things are.
 _TINY = Recipe(
     name="tiny",
     encoder=EncoderRecipe(image_size=48, patch_size=12, width=128, depth=4, heads=4, hidden=352, positions="sincos"),
