@@ -10,8 +10,17 @@ import pytest
 import torch
 
 import aimv2_lab
-from aimv2_lab.model.aimv2 import AIMv2
-from aimv2_lab.recipes import PRESETS, Recipe, differences, recipe
+from aimv2_lab.model.models import model_of
+from aimv2_lab.recipes import (
+    PRESETS,
+    AIMv1Recipe,
+    AnyRecipe,
+    ObjectiveRecipe,
+    Recipe,
+    any_recipe_from_json,
+    differences,
+    recipe,
+)
 
 # Width, depth, heads, SwiGLU hidden width and peak learning rate. Widths, depths and rates are those of the AIMv2
 # paper's Tables 1 and A1, the rest is the released code's; base is in the released code only.
@@ -24,10 +33,17 @@ SIZES = {
 }
 PATCHES = {224: 256, 336: 576, 448: 1024}
 PUBLISHED = [f"aimv2-{size}-{pixels}" for size in SIZES for pixels in PATCHES]
+# AIM v1: width, depth, heads, steps; its paper's Table 1, heads from the released code.
+AIMV1 = {
+    "aim-600m": (1536, 24, 12, 500_000),
+    "aim-1b": (2048, 24, 16, 1_200_000),
+    "aim-3b": (3072, 24, 24, 1_200_000),
+    "aim-7b": (4096, 32, 32, 1_200_000),
+}
 
 
-def test_the_presets_are_two_small_ones_and_every_published_size_and_resolution() -> None:
-    assert sorted(PRESETS) == sorted(["tiny", "small", *PUBLISHED])
+def test_the_presets_are_three_small_ones_and_every_published_size_and_resolution() -> None:
+    assert sorted(PRESETS) == sorted(["tiny", "small", "aim-tiny", *PUBLISHED, *AIMV1])
     assert all(preset.name == name for name, preset in PRESETS.items())
     assert aimv2_lab.recipe("tiny") is recipe("tiny")
 
@@ -61,15 +77,41 @@ def test_the_published_training(name: str) -> None:
     assert data.tokenizer == "google/siglip-base-patch16-224"
 
 
+@pytest.mark.parametrize("name", AIMV1)
+def test_the_published_aim_v1(name: str) -> None:
+    preset: AnyRecipe = recipe(name)
+    assert isinstance(preset, AIMv1Recipe)
+    encoder, training, data = preset.encoder, preset.training, preset.data
+    assert (encoder.width, encoder.depth, encoder.heads, training.steps) == AIMV1[name]
+    assert encoder.width // encoder.heads == 128
+    assert (encoder.hidden, encoder.norm_eps, encoder.patches, encoder.patch_values) == (
+        4 * encoder.width,
+        1e-6,
+        256,
+        588,
+    )
+    assert (preset.head.width, preset.head.depth, preset.head.norm_eps) == (2048, 12, 1e-6)
+    assert preset.objective == ObjectiveRecipe(pixel_weight=1.0, encoder_attention="prefix", target="standardised")
+    assert (training.batch_size, training.peak_lr, training.min_lr, training.warmup_steps) == (4096, 1e-3, 0, 31_250)
+    assert training.weight_decay / training.peak_lr == 0.05  # AdamW's own decay, which is multiplied by the rate
+    assert (data.mean, data.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert (data.crop_scale, data.crop_ratio, data.flip_probability) == ((0.4, 1.0), (0.75, 1.33), 0.5)
+
+
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_builds_and_its_encoder_fits_its_decoder(name: str) -> None:
-    preset = recipe(name)
-    size, tokens = preset.encoder.image_size, preset.decoder.text_tokens
+def test_every_preset_builds_and_its_parts_fit_together(name: str) -> None:
+    preset = PRESETS[name]
+    size, tokens = preset.encoder.image_size, preset.text_tokens
     with torch.device("meta"):
-        model = AIMv2(preset)
+        model = model_of(preset)
         pixels, logits = model(torch.empty(2, 3, size, size), torch.empty(2, tokens, dtype=torch.long))
     assert pixels.shape == (2, preset.encoder.patches, preset.encoder.patch_values)
-    assert logits.shape == (2, tokens, preset.decoder.vocabulary)
+    assert logits.shape == (2, tokens, preset.decoder.vocabulary if isinstance(preset, Recipe) else 1)
+
+
+def test_aim_v1_without_a_mask_is_refused_because_nothing_would_be_learned() -> None:
+    with pytest.raises(ValueError, match="leaves AIM v1 nothing to learn from"):
+        recipe("aim-tiny", {"objective.encoder_attention": "bidirectional"})
 
 
 def test_the_tiny_world_is_neither_cropped_nor_flipped() -> None:
@@ -83,9 +125,10 @@ def test_the_tiny_world_is_neither_cropped_nor_flipped() -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_json_gives_the_same_recipe_back(name: str) -> None:
-    changed = recipe(name, {"training.betas": (0.8, 0.99), "data.image_column": "jpg", "training.peak_lr": 1 / 3})
-    assert Recipe.from_json(changed.to_json()) == changed
-    assert hash(Recipe.from_json(changed.to_json())) == hash(changed)  # tuples again, not lists
+    changed = PRESETS[name].change({"training.betas": (0.8, 0.99), "data.image_column": "x", "training.peak_lr": 1 / 3})
+    for read in (any_recipe_from_json, type(changed).from_json):
+        assert read(changed.to_json()) == changed
+        assert hash(read(changed.to_json())) == hash(changed)  # tuples again, not lists
 
 
 def test_json_holds_every_field_by_name() -> None:
@@ -125,6 +168,19 @@ def test_differences_lists_every_field_that_differs_and_nothing_else() -> None:
     }
 
 
+def test_differences_between_the_two_kinds_name_what_only_one_has() -> None:
+    found = differences(recipe("tiny"), recipe("aim-tiny"))
+    assert found["decoder.depth"] == (4, None)
+    assert found["head.depth"] == (None, recipe("aim-tiny").head.depth)
+    assert found["objective.pixel_weight"] == (0.4, 1.0)
+
+
+def test_a_recipe_written_before_a_field_existed_reads_its_default() -> None:
+    written = json.loads(recipe("tiny").to_json())
+    del written["objective"]["target"]
+    assert Recipe.from_json(json.dumps(written)) == recipe("tiny")
+
+
 def test_a_recipe_is_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
         recipe("tiny").training.steps = 1  # type: ignore[misc]
@@ -136,7 +192,7 @@ def test_a_recipe_is_frozen() -> None:
         ("tinny", "^unknown recipe 'tinny'; did you mean tiny"),
         ("aimv2-large-225", "'aimv2-large-225'; did you mean aimv2-large-224"),
         ("aimv2-1B-224", "did you mean aimv2-1b-224"),
-        ("???", "did you mean aimv2-1b-224, .*, small, tiny"),
+        ("???", "did you mean aim-1b, .*, small, tiny"),
     ],
 )
 def test_an_unknown_recipe_is_refused_with_the_nearest_names(wrong: str, named: str) -> None:
@@ -173,6 +229,8 @@ def test_an_unknown_field_is_refused_with_the_nearest_names(wrong: str, named: s
         ("training.seed", -1, "training.seed = -1; it must be at least 0"),
         ("encoder.depth", -1, "encoder.depth = -1; it must be at least 1"),
         ("decoder.text_tokens", 1, "decoder.text_tokens = 1; it must be at least 2"),
+        ("head.depth", -1, "head.depth = -1; it must be at least 0"),
+        ("head.width", 30, "head.width = 30 is not a multiple of .* 4; nearest: 28 and 32"),
         ("data.crop_scale", (2.0, 3.0), r"data.crop_scale = \(2.0, 3.0\); it must be \(lower, upper\)"),
         ("data.crop_ratio", (0.0, 1.0), r"data.crop_ratio = \(0.0, 1.0\)"),
         ("data.std", (0.0, 1.0, 1.0), "data.std = 0.0"),
@@ -181,7 +239,7 @@ def test_an_unknown_field_is_refused_with_the_nearest_names(wrong: str, named: s
 )
 def test_values_that_do_not_fit_together_are_named(path: str, value: int, named: str) -> None:
     with pytest.raises(ValueError, match=named):
-        recipe("tiny", {path: value})
+        PRESETS["aim-tiny" if path.startswith("head.") else "tiny"].change({path: value})
 
 
 @pytest.mark.parametrize(

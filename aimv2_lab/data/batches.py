@@ -19,7 +19,7 @@ from aimv2_lab.data.order import Order, Stream, sample_generator
 from aimv2_lab.data.records import Pair, Source
 from aimv2_lab.data.tokenizer import NoTokens
 from aimv2_lab.data.transforms import evaluation_view, training_view
-from aimv2_lab.recipes import EncoderAttention, Recipe
+from aimv2_lab.recipes import AnyRecipe, EncoderAttention
 
 REPLACEMENT_TRIES = 16  # a source in which 16 drawn pairs in a row are damaged is no source; our choice
 VALIDATION_SEED = 0  # the same views in the same order for every run, whatever its seed
@@ -54,6 +54,7 @@ class Sample:
 class Batch:
     """Images (B, 3, height, width) float32, tokens (B, T) int64, counted (B, T) bool, prefix lengths (B,) int64.
 
+    T is 0 where the recipe reads no text.
     `keys` are those of the pairs used; `replaced` names every pair that stood at these positions and was damaged.
     """
 
@@ -112,11 +113,16 @@ class PairDataset(Dataset[Sample]):
     caption, the central view, and prefix lengths that are the same in every run. With `encoder_attention` "causal"
     every prefix length is 1, which is causal; with "bidirectional" it is I, so that no patch counts.
 
+    Without a tokenizer captions are left alone: every sample has no tokens.
+
     A damaged pair is replaced by another of the same source, drawn by (seed, epoch, position), and reported. Raises
-    ValueError for an empty source or an encoder of one patch, TooMuchDamage where 16 draws in a row are damaged.
+    ValueError for an empty source, an encoder of one patch or a recipe that reads text without a tokenizer,
+    TooMuchDamage where 16 draws in a row are damaged.
     """
 
-    def __init__(self, source: Source, tokenizer: Tokenizer, recipe: Recipe, training: bool) -> None:
+    def __init__(self, source: Source, tokenizer: Tokenizer | None, recipe: AnyRecipe, training: bool) -> None:
+        if tokenizer is None and recipe.text_tokens:
+            raise ValueError(f"recipe {recipe.name} reads {recipe.text_tokens} text tokens: it needs a tokenizer")
         if recipe.encoder.patches < 2:
             raise ValueError(
                 f"encoder.image_size = {recipe.encoder.image_size} with encoder.patch_size = "
@@ -158,22 +164,30 @@ class PairDataset(Dataset[Sample]):
         size, data = self.recipe.encoder.image_size, self.recipe.data
         if self.training:
             image = training_view(picture, data, size, draws("crop"))
-            caption = pair.captions[int(draws("caption").integers(len(pair.captions)))]
         else:
-            image, caption = evaluation_view(picture, data, size), pair.captions[0]
+            image = evaluation_view(picture, data, size)
         attention, patches = self.recipe.objective.encoder_attention, self.recipe.encoder.patches
         prefix_length = draw_prefix_length(attention, patches, draws("prefix"))
+        tokens, counted = self._tokens(pair, draws("caption"))
+        return Sample(image, tokens, counted, prefix_length, pair.key, ())
+
+    def _tokens(self, pair: Pair, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Tokens (T,) and which count, of a caption drawn in training, of the first one otherwise."""
+        if self.tokenizer is None:
+            return torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.bool)
+        place = int(generator.integers(len(pair.captions))) if self.training else 0
         try:  # punctuation alone has no tokens where the tokenizer drops it
-            tokens, counted = self.tokenizer.encode([caption], self.recipe.decoder.text_tokens)
+            tokens, counted = self.tokenizer.encode([pair.captions[place]], self.recipe.text_tokens)
         except NoTokens as error:
             raise DamagedCaption(pair.key, f"no tokens: {error}") from None
-        return Sample(image, tokens[0], counted[0], prefix_length, pair.key, ())
+        return tokens[0], counted[0]
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """Put samples together, captions padded to the longest of them."""
+        pad = 0 if self.tokenizer is None else self.tokenizer.pad_id
         return Batch(
             images=torch.stack([sample.image for sample in samples]),
-            tokens=pad_sequence([s.tokens for s in samples], batch_first=True, padding_value=self.tokenizer.pad_id),
+            tokens=pad_sequence([s.tokens for s in samples], batch_first=True, padding_value=pad),
             counted=pad_sequence([sample.counted for sample in samples], batch_first=True),
             prefix_lengths=torch.tensor([sample.prefix_length for sample in samples], dtype=torch.int64),
             keys=tuple(sample.key for sample in samples),

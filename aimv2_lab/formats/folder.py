@@ -10,14 +10,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.encoder import VisionEncoder
-from aimv2_lab.recipes import Recipe
+from aimv2_lab.model.models import AnyModel, model_of
+from aimv2_lab.recipes import AnyRecipe, any_recipe_from_json
 
 RECIPE_FILE, MODEL_FILE, CHECKPOINTS = "recipe.json", "model.safetensors", "checkpoints"
 
 
-def save_model(folder: Path, model: AIMv2) -> None:
+def save_model(folder: Path, model: AnyModel) -> None:
     """Write a model's recipe and weights into an existing folder."""
     (folder / RECIPE_FILE).write_text(model.recipe.to_json())
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
@@ -50,10 +50,10 @@ def find_model(path: str | Path) -> Path:
     return folder
 
 
-def read_recipe(file: Path) -> Recipe:
+def read_recipe(file: Path) -> AnyRecipe:
     """The recipe in a file; one that is no recipe raises ValueError naming the file."""
     try:
-        return Recipe.from_json(file.read_text())
+        return any_recipe_from_json(file.read_text())
     except (ValueError, KeyError) as error:
         raise ValueError(f"{file} holds no recipe of this version: {error}") from error
 
@@ -66,11 +66,11 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         raise ValueError(f"{file} is no readable safetensors file ({error}); use an earlier checkpoint") from error
 
 
-def load_model(path: str | Path) -> AIMv2:
+def load_model(path: str | Path) -> AnyModel:
     """The model of a checkpoint or of a run folder's newest one, on the CPU, in evaluation mode."""
     folder = find_model(path)
     with torch.device("meta"):  # no weights are drawn only to be replaced
-        model = AIMv2(read_recipe(folder / RECIPE_FILE))
+        model = model_of(read_recipe(folder / RECIPE_FILE))
     model.load_state_dict(read_tensors(folder / MODEL_FILE), assign=True)
     return model.eval()
 

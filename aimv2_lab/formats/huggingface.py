@@ -68,8 +68,11 @@ def encoder_to_transformers(encoder: VisionEncoder) -> dict[str, Tensor]:
     """The encoder's weights as a state dict of `transformers.Aimv2VisionModel` built with `use_head=False`.
 
     The rows of our fused matrix are all of q, then k, then v, so three equal slices give their three matrices. Every
-    tensor is a copy, so that the result can be saved, and changed, on its own.
+    tensor is a copy, so that the result can be saved, and changed, on its own. Raises ValueError for AIM v1's trunk,
+    which transformers does not have.
     """
+    if not isinstance(encoder.recipe, EncoderRecipe):
+        raise ValueError(f"transformers has no model for the weights of {type(encoder).__name__}, only AIMv2's encoder")
     ours = encoder.state_dict()
     theirs: dict[str, Tensor] = {}
     for name, parts in _names_for(encoder.recipe).items():

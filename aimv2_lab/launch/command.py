@@ -13,14 +13,14 @@ import tyro
 
 from aimv2_lab.data.damage import TooMuchDamage
 from aimv2_lab.fields import UnknownName
-from aimv2_lab.recipes import Recipe, recipe
+from aimv2_lab.recipes import AnyRecipe, recipe
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
     """A recipe, its data and its run folder. `--recipe NAME` (default tiny) picks the preset whose fields follow."""
 
-    recipe: Annotated[Recipe, tyro.conf.arg(name="")]
+    recipe: Annotated[AnyRecipe, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
     data: str = ""
     """Pairs to train on: a folder or file (WebDataset .tar/.tar.xz, Parquet, image folder with metadata.jsonl), a hub
     data set's name, or world:PRESET. Default: the recipe's data.source."""

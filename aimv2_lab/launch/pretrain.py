@@ -20,7 +20,9 @@ def run_pretraining(options: Options) -> None:
     run = options.run or Path("runs") / options.recipe.name
     pretrain(options.recipe, run, options.resume)
     last = read_metrics(run, "validation")[-1]
-    losses = f"pixel loss {last['pixel']:.3f}, caption loss {last['text']:.3f}"
+    losses = f"pixel loss {last['pixel']:.3f}"
+    if options.recipe.text_tokens:
+        losses += f", caption loss {last['text']:.3f}"
     print(f"step {last['step']}: validation {losses}; run in {run}")
 
 

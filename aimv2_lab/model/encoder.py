@@ -8,32 +8,42 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from aimv2_lab.model.layers import Block, initialise_block
+from aimv2_lab.model.layers import Block, FeedForward, Norm, SwiGLU, initialise_block
 from aimv2_lab.model.masks import check_prefix_lengths, prefix_mask
 from aimv2_lab.model.patches import check_image_size
 from aimv2_lab.model.positions import sincos_positions
-from aimv2_lab.recipes import EncoderRecipe, Recipe
+from aimv2_lab.recipes import AnyRecipe, EncoderRecipe, TrunkRecipe
 
 
 class VisionEncoder(nn.Module):
     """A ViT whose attention can hide everything behind a prefix of patches.
 
     Built from a recipe. Patches are projected (with bias), RMS-normalised, given positions, passed through pre-norm
-    blocks and normalised once more. Source: released code; sizes from paper, Table 1.
+    blocks and normalised once more. Raises TypeError for the recipe of another kind of encoder. Source: released code;
+    sizes from paper, Table 1.
     """
 
-    def __init__(self, recipe: Recipe | EncoderRecipe) -> None:
+    # What AIM v1's trunk has otherwise.
+    norm_type: Norm = nn.RMSNorm
+    feed_forward_type: FeedForward = SwiGLU
+    recipe_type: type[EncoderRecipe | TrunkRecipe] = EncoderRecipe
+
+    def __init__(self, recipe: AnyRecipe | EncoderRecipe | TrunkRecipe) -> None:
         super().__init__()
-        self.recipe = recipe.encoder if isinstance(recipe, Recipe) else recipe
-        width, size = self.recipe.width, self.recipe.patch_size
+        self.recipe = recipe if isinstance(recipe, EncoderRecipe | TrunkRecipe) else recipe.encoder
+        if not isinstance(self.recipe, self.recipe_type):
+            kinds = f"{self.recipe_type.__name__}, not {type(self.recipe).__name__}"
+            raise TypeError(f"{type(self).__name__} is built from {kinds}; AIM v1's encoder is AIMv1Trunk")
+        width, size, eps = self.recipe.width, self.recipe.patch_size, self.recipe.norm_eps
         self.patch_projection = nn.Conv2d(3, width, kernel_size=size, stride=size)
-        self.patch_norm = nn.RMSNorm(width, eps=self.recipe.norm_eps)
+        self.patch_norm = self.norm_type(width, eps=eps)
         table = torch.empty(self.recipe.patches, width) if self.recipe.positions == "learned" else None
         self.positions = None if table is None else nn.Parameter(table)
         self.blocks = nn.ModuleList(
-            Block(width, self.recipe.heads, self.recipe.hidden, self.recipe.norm_eps) for _ in range(self.recipe.depth)
+            Block(width, self.recipe.heads, self.recipe.hidden, eps, self.norm_type, self.feed_forward_type)
+            for _ in range(self.recipe.depth)
         )
-        self.norm = nn.RMSNorm(width, eps=self.recipe.norm_eps)
+        self.norm = self.norm_type(width, eps=eps)
         self._initialise()
 
     def forward(self, images: Tensor, prefix_lengths: Tensor | None = None) -> Tensor:

@@ -1,6 +1,6 @@
-"""The block that encoder and decoder share: pre-norm attention and SwiGLU, without biases.
+"""The block that every transformer here is made of: pre-norm attention and a feed-forward layer, without biases.
 
-Shapes: B batch, T tokens (patches or text), D width, H heads, F the SwiGLU's hidden width.
+Shapes: B batch, T tokens (patches or text), D width, H heads, F the feed-forward layer's hidden width.
 """
 
 from __future__ import annotations
@@ -68,15 +68,37 @@ class SwiGLU(nn.Module):
         return self.down(functional.silu(self.gate(x)) * self.up(x))
 
 
-class Block(nn.Module):
-    """One pre-norm transformer block: attention, then SwiGLU, each added to the residual stream."""
+class MLP(nn.Module):
+    """The plain feed-forward layer, no biases: down(gelu(up(x))), the exact GELU. Source: AIM v1's released code."""
 
-    def __init__(self, width: int, heads: int, hidden: int, norm_eps: float) -> None:
+    def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.attention_norm = nn.RMSNorm(width, eps=norm_eps)
+        self.up = nn.Linear(width, hidden, bias=False)
+        self.down = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform every token of x (B, T, D) on its own."""
+        return self.down(functional.gelu(self.up(x)))
+
+
+Norm = type[nn.RMSNorm] | type[nn.LayerNorm]
+FeedForward = type[SwiGLU] | type[MLP]
+
+
+class Block(nn.Module):
+    """One pre-norm transformer block: attention, then a feed-forward layer, each added to the residual stream.
+
+    RMSNorm and SwiGLU are AIMv2's, LayerNorm and MLP are AIM v1's.
+    """
+
+    def __init__(
+        self, width: int, heads: int, hidden: int, norm_eps: float, norm: Norm = nn.RMSNorm, layer: FeedForward = SwiGLU
+    ) -> None:
+        super().__init__()
+        self.attention_norm = norm(width, eps=norm_eps)
         self.attention = Attention(width, heads)
-        self.feed_forward_norm = nn.RMSNorm(width, eps=norm_eps)
-        self.feed_forward = SwiGLU(width, hidden)
+        self.feed_forward_norm = norm(width, eps=norm_eps)
+        self.feed_forward = layer(width, hidden)
 
     def forward(
         self, x: Tensor, mask: Tensor | None = None, causal: bool = False, cache: KeyValueCache | None = None
@@ -90,5 +112,5 @@ def initialise_block(block: Block) -> None:
     """Xavier uniform for every linear of a block, q, k and v as three matrices (released training code)."""
     for weight in (*block.attention.qkv.weight.chunk(3), block.attention.out.weight):
         nn.init.xavier_uniform_(weight)
-    for linear in (block.feed_forward.gate, block.feed_forward.up, block.feed_forward.down):
-        nn.init.xavier_uniform_(linear.weight)
+    for weight in block.feed_forward.parameters():
+        nn.init.xavier_uniform_(weight)

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from aimv2_lab.model.decoder import Predictions
 from aimv2_lab.model.patches import patchify, standardise
+from aimv2_lab.recipes import PixelTarget
 
 
 class LossCounts(NamedTuple):
@@ -32,9 +33,13 @@ class Losses(NamedTuple):
     text: Tensor
 
 
-def pixel_targets(images: Tensor, patch_size: int) -> Tensor:
-    """The targets (B, I-1, K) of outputs 0 … I-2: the standardised patches 1 … I-1 (paper, section 2.1)."""
-    return standardise(patchify(images, patch_size)).values[:, 1:]
+def pixel_targets(images: Tensor, patch_size: int, target: PixelTarget = "standardised") -> Tensor:
+    """The targets (B, I-1, K) of outputs 0 … I-2: the standardised patches 1 … I-1 (paper, section 2.1).
+
+    "raw" leaves them as the images have them, for the ablation of AIM v1 (there section 5).
+    """
+    patches = patchify(images, patch_size)[:, 1:]
+    return patches if target == "raw" else standardise(patches).values
 
 
 def counted_outputs(prefix_lengths: Tensor, patches: int) -> Tensor:
@@ -42,12 +47,12 @@ def counted_outputs(prefix_lengths: Tensor, patches: int) -> Tensor:
     return torch.arange(patches - 1, device=prefix_lengths.device) >= prefix_lengths[:, None] - 1
 
 
-def pixel_errors(pixels: Tensor, images: Tensor, patch_size: int) -> Tensor:
+def pixel_errors(pixels: Tensor, images: Tensor, patch_size: int, target: PixelTarget = "standardised") -> Tensor:
     """Squared error (B, I-1) of outputs 0 … I-2, averaged over the K values of a patch, in float32.
 
     The mean over K, not the sum, is what pixel_weight = 0.4 refers to (released training code).
     """
-    return (pixels[:, :-1].float() - pixel_targets(images.float(), patch_size)).square().mean(dim=-1)
+    return (pixels[:, :-1].float() - pixel_targets(images.float(), patch_size, target)).square().mean(dim=-1)
 
 
 def text_errors(logits: Tensor, tokens: Tensor) -> Tensor:
@@ -64,6 +69,7 @@ def losses(
     counts: LossCounts,
     pixel_weight: float,
     patch_size: int,
+    target: PixelTarget = "standardised",
 ) -> Losses:
     """This batch's share of the global batch's losses; shares of all ranks and micro-batches add up to them.
 
@@ -71,7 +77,7 @@ def losses(
     Predictions that do not count get a gradient of exactly zero. Source: paper, section 2.1; normalisers are counts
     of the batch as in the released training code, there of the local one.
     """
-    errors = pixel_errors(predictions.pixels, images, patch_size)
+    errors = pixel_errors(predictions.pixels, images, patch_size, target)
     counted_pixels = counted_outputs(prefix_lengths, predictions.pixels.shape[1])
     pixel = errors.masked_fill(~counted_pixels, 0.0).sum() / max(counts.patches, 1)
     nats = text_errors(predictions.logits, tokens)

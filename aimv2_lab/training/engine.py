@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Generic, Protocol
 
 import torch
 from torch import Tensor
+from typing_extensions import TypeVar  # typing has no defaults before Python 3.13
 
-from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.decoder import Predictions
+from aimv2_lab.model.models import AnyModel
 from aimv2_lab.recipes import TrainingRecipe
 from aimv2_lab.training.optimizers import build_optimizer, learning_rate
+
+# Which model an engine drives, for whoever asks it for its model.
+ModelT = TypeVar("ModelT", bound=AnyModel, default=AnyModel, covariant=True)
 
 
 class Engine(Protocol):
@@ -34,11 +38,12 @@ def pick_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-class LocalEngine:
+class LocalEngine(Generic[ModelT]):
     """One process, one device, no wrapping: the model stays as it is."""
 
-    def __init__(self, model: AIMv2, training: TrainingRecipe, device: torch.device, steps_done: int = 0) -> None:
-        self.model = model.to(device)
+    def __init__(self, model: ModelT, training: TrainingRecipe, device: torch.device, steps_done: int = 0) -> None:
+        model.to(device)  # in place
+        self.model = model
         self.optimizer = build_optimizer(self.model, training)
         self.training = training
         self.device = device

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import torch
 from tqdm.auto import tqdm
@@ -17,9 +18,11 @@ from aimv2_lab.data.records import Source
 from aimv2_lab.data.sources import open_source
 from aimv2_lab.data.tokenizer import CaptionTokenizer, load_tokenizer
 from aimv2_lab.formats.folder import newest_checkpoint
+from aimv2_lab.model.aimv1 import AIMv1
 from aimv2_lab.model.aimv2 import AIMv2
+from aimv2_lab.model.models import AnyModel, model_of
 from aimv2_lab.model.objective import LossCounts
-from aimv2_lab.recipes import Recipe
+from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe, Recipe
 from aimv2_lab.training.checkpoint import load_checkpoint, save_checkpoint
 from aimv2_lab.training.engine import LocalEngine, pick_device
 from aimv2_lab.training.run import TOKENIZER, Metrics, create_run, find_checkpoint, is_run, refuse_other_data
@@ -30,11 +33,11 @@ TOKENIZER_CAPTIONS = 20_000  # captions that a tokenizer of the run's own is tra
 
 @dataclass(frozen=True)
 class RunData:
-    """The two splits of a run and the tokenizer that reads their captions."""
+    """The two splits of a run and the tokenizer that reads their captions, None where the recipe has no text."""
 
     training: PairDataset
     validation: PairDataset
-    tokenizer: CaptionTokenizer
+    tokenizer: CaptionTokenizer | None
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -42,15 +45,19 @@ class RunData:
         return {"train": self.training.source.fingerprint, "validation": self.validation.source.fingerprint}
 
 
-def build_model(recipe: Recipe) -> AIMv2:
+@overload
+def build_model(recipe: Recipe) -> AIMv2: ...
+@overload
+def build_model(recipe: AIMv1Recipe) -> AIMv1: ...
+def build_model(recipe: AnyRecipe) -> AnyModel:
     """A freshly drawn model; the same for the same seed, whatever was drawn before."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.training.seed)
-        return AIMv2(recipe)
+        return model_of(recipe)
 
 
-def open_data(recipe: Recipe, run: Path | None = None) -> RunData:
-    """Open the recipe's source and tokenizer; a tokenizer already saved in the run folder is used again.
+def open_data(recipe: AnyRecipe, run: Path | None = None) -> RunData:
+    """Open the recipe's source, and its tokenizer if it reads text; one already saved in the run folder is used again.
 
     Raises ValueError when the tokenizer has more entries than the recipe's vocabulary, and the errors of `open_source`
     and `load_tokenizer`.
@@ -58,13 +65,19 @@ def open_data(recipe: Recipe, run: Path | None = None) -> RunData:
     splits = [
         open_source(recipe.data.source, s, recipe.data, recipe.encoder.image_size) for s in ("train", "validation")
     ]
+    tokenizer = _open_tokenizer(recipe, splits[0], run) if isinstance(recipe, Recipe) else None
+    training, validation = (PairDataset(s, tokenizer, recipe, training=s is splits[0]) for s in splits)
+    return RunData(training, validation, tokenizer)
+
+
+def _open_tokenizer(recipe: Recipe, source: Source, run: Path | None) -> CaptionTokenizer:
+    """The run's tokenizer, or else the recipe's; raises ValueError when the recipe's vocabulary is smaller."""
     if run is not None and is_run(run):
         tokenizer = load_tokenizer(str(run / TOKENIZER))
     else:
-        tokenizer = load_tokenizer(recipe.data.tokenizer, recipe.decoder.vocabulary, lambda: _captions(splits[0]))
+        tokenizer = load_tokenizer(recipe.data.tokenizer, recipe.decoder.vocabulary, lambda: _captions(source))
     tokenizer.check_vocabulary(recipe.decoder.vocabulary)
-    training, validation = (PairDataset(s, tokenizer, recipe, training=s is splits[0]) for s in splits)
-    return RunData(training, validation, tokenizer)
+    return tokenizer
 
 
 def _captions(source: Source) -> list[str]:
@@ -77,7 +90,7 @@ def _captions(source: Source) -> list[str]:
 
 
 @torch.no_grad()
-def validation_losses(engine: LocalEngine, dataset: PairDataset, recipe: Recipe, run: Path) -> dict[str, float]:
+def validation_losses(engine: LocalEngine, dataset: PairDataset, recipe: AnyRecipe, run: Path) -> dict[str, float]:
     """The losses over the first `validation_batches` batches of the validation split, the same ones every time.
 
     Damaged pairs are replaced as in training, and listed in the run folder's damage_validation.jsonl.
@@ -100,7 +113,7 @@ def validation_losses(engine: LocalEngine, dataset: PairDataset, recipe: Recipe,
     return {"total": total, "pixel": pixel, "text": text}
 
 
-def pretrain(recipe: Recipe, run: Path, resume: bool = False) -> LocalEngine:
+def pretrain(recipe: AnyRecipe, run: Path, resume: bool = False) -> LocalEngine:
     """Train a recipe into a run folder and return the engine with the trained model.
 
     With `resume`, continues exactly: the same batches, prefixes and losses as without the interruption; a folder that
@@ -125,7 +138,7 @@ def pretrain(recipe: Recipe, run: Path, resume: bool = False) -> LocalEngine:
     return engine
 
 
-def _train(engine: LocalEngine, data: RunData, recipe: Recipe, run: Path, metrics: Metrics) -> None:
+def _train(engine: LocalEngine, data: RunData, recipe: AnyRecipe, run: Path, metrics: Metrics) -> None:
     """Every step that is left, with progress bar, logging, validation and checkpoints when they are due."""
     training, size = recipe.training, recipe.training.batch_size
     damage = DamageLog(run, recipe.data.damage_limit)
@@ -154,7 +167,7 @@ def _train(engine: LocalEngine, data: RunData, recipe: Recipe, run: Path, metric
     bar.close()
 
 
-def _due(step: int, every: int, recipe: Recipe) -> bool:
+def _due(step: int, every: int, recipe: AnyRecipe) -> bool:
     """Whether something done every so many steps is due after this one; the last step always is."""
     return step % every == 0 or step == recipe.training.steps
 

@@ -3,7 +3,7 @@
 recipe.json        the resolved recipe
 environment.json   versions and machine
 data.json          fingerprints of both splits
-tokenizer/         the tokenizer, loadable by transformers
+tokenizer/         the tokenizer, loadable by transformers; not where the recipe reads no text
 metrics.jsonl      one record per logged step, and one per validation
 tensorboard/       the same for TensorBoard
 damage.jsonl       training pairs that had to be replaced, and why; damage_validation.jsonl likewise
@@ -25,7 +25,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from aimv2_lab.data.tokenizer import CaptionTokenizer
 from aimv2_lab.formats.folder import RECIPE_FILE, newest_checkpoint, read_recipe
-from aimv2_lab.recipes import Recipe, differences
+from aimv2_lab.recipes import AnyRecipe, differences
 
 METRICS_FILE, DATA_FILE, TOKENIZER = "metrics.jsonl", "data.json", "tokenizer"
 
@@ -33,7 +33,7 @@ METRICS_FILE, DATA_FILE, TOKENIZER = "metrics.jsonl", "data.json", "tokenizer"
 _STARTED_WITH = {TOKENIZER, DATA_FILE, "environment.json", f"writing-{RECIPE_FILE}"}
 
 # Fields that may differ on resume, because they change nothing that is learned.
-_FREE_ON_RESUME = {
+FREE_ON_RESUME = {
     "data.source",  # may have moved; its fingerprint is compared instead
     "data.workers",
     "data.damage_limit",
@@ -45,7 +45,7 @@ _FREE_ON_RESUME = {
 }
 
 
-def find_checkpoint(folder: Path, recipe: Recipe, resume: bool) -> Path | None:
+def find_checkpoint(folder: Path, recipe: AnyRecipe, resume: bool) -> Path | None:
     """The checkpoint to go on from, None for a run from the start; nothing is written.
 
     Raises FileExistsError when the folder holds a run and `resume` is off, or something else, and ValueError when the
@@ -70,10 +70,13 @@ def is_run(folder: Path) -> bool:
     return (folder / RECIPE_FILE).exists()
 
 
-def create_run(folder: Path, recipe: Recipe, tokenizer: CaptionTokenizer, fingerprints: Mapping[str, str]) -> None:
+def create_run(
+    folder: Path, recipe: AnyRecipe, tokenizer: CaptionTokenizer | None, fingerprints: Mapping[str, str]
+) -> None:
     """Write what a run starts with; the recipe comes last and at once, because it makes the folder a run."""
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(folder / TOKENIZER)
+    if tokenizer is not None:
+        tokenizer.save(folder / TOKENIZER)
     (folder / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n")
     (folder / DATA_FILE).write_text(json.dumps(fingerprints, indent=2) + "\n")
     replace_text(folder / RECIPE_FILE, recipe.to_json())
@@ -86,10 +89,10 @@ def replace_text(file: Path, text: str) -> None:
     os.replace(writing, file)
 
 
-def refuse_other_recipe(file: Path, recipe: Recipe) -> None:
+def refuse_other_recipe(file: Path, recipe: AnyRecipe) -> None:
     """Raise ValueError listing the fields in which a stored recipe differs, but for those free to change."""
     changed = differences(read_recipe(file), recipe)
-    bad = {path: values for path, values in changed.items() if path not in _FREE_ON_RESUME}
+    bad = {path: values for path, values in changed.items() if path not in FREE_ON_RESUME}
     if bad:
         rows = "; ".join(f"{path} was {old!r}, is {new!r}" for path, (old, new) in bad.items())
         raise ValueError(

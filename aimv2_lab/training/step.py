@@ -9,7 +9,7 @@ from torch import Tensor
 
 from aimv2_lab.data.batches import Batch
 from aimv2_lab.model.objective import LossCounts, Losses, losses
-from aimv2_lab.recipes import Recipe
+from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.engine import Engine
 
 
@@ -22,12 +22,12 @@ class StepResult(NamedTuple):
     gradient_norm: Tensor
 
 
-def loss_counts(batch: Batch, recipe: Recipe) -> LossCounts:
+def loss_counts(batch: Batch, recipe: AnyRecipe) -> LossCounts:
     """How many patches and tokens of the batch count: known before any forward pass."""
     return LossCounts(batch.counted_patches(recipe.encoder.patches), batch.counted_tokens)
 
 
-def batch_losses(engine: Engine, batch: Batch, counts: LossCounts, recipe: Recipe) -> Losses:
+def batch_losses(engine: Engine, batch: Batch, counts: LossCounts, recipe: AnyRecipe) -> Losses:
     """The share of one (micro-)batch in the losses of the global batch that `counts` describes."""
     sees_all = recipe.objective.encoder_attention == "bidirectional"
     predictions = engine.forward(batch.images, batch.tokens, None if sees_all else batch.prefix_lengths)
@@ -40,10 +40,11 @@ def batch_losses(engine: Engine, batch: Batch, counts: LossCounts, recipe: Recip
         counts,
         recipe.objective.pixel_weight,
         recipe.encoder.patch_size,
+        recipe.objective.target,
     )
 
 
-def train_step(engine: Engine, batch: Batch, counts: LossCounts, recipe: Recipe) -> StepResult:
+def train_step(engine: Engine, batch: Batch, counts: LossCounts, recipe: AnyRecipe) -> StepResult:
     """Forward and backward over this rank's micro-batches, then one update.
 
     `counts` are the global batch's, so that the micro-batches' losses are shares that add up.

@@ -24,6 +24,27 @@ def dataset(source: ListSource | None = None, training: bool = True, **changes: 
     return PairDataset(ListSource(LENGTH) if source is None else source, Bytes(), changed, training)
 
 
+def test_a_recipe_without_text_needs_no_tokenizer_and_leaves_captions_alone() -> None:
+    """A pair whose caption has no tokens is damaged for a recipe that reads text, not for AIM v1."""
+    dotted = ListSource(LENGTH, dotted=list(range(LENGTH)))
+    changed = recipe("aim-tiny", {"encoder.image_size": 16, "encoder.patch_size": 4})
+    (batch,) = batches(PairDataset(dotted, None, changed, training=True), 8, 0, 1, workers=0)
+    assert (batch.tokens.shape, batch.counted.shape, batch.counted_tokens) == ((8, 0), (8, 0), 0)
+    assert not batch.replaced
+    assert [part.tokens.shape for part in batch.split(3)] == [(3, 0), (3, 0), (2, 0)]
+
+
+def test_prefixes_do_not_depend_on_whether_captions_are_read() -> None:
+    small = {"encoder.image_size": 16, "encoder.patch_size": 4}
+    silent = PairDataset(ListSource(LENGTH), None, recipe("aim-tiny", small), training=True)
+    assert [silent[i].prefix_length for i in range(8)] == [dataset()[i].prefix_length for i in range(8)]
+
+
+def test_a_recipe_that_reads_text_is_refused_without_a_tokenizer() -> None:
+    with pytest.raises(ValueError, match="recipe tiny reads 40 text tokens: it needs a tokenizer"):
+        PairDataset(ListSource(LENGTH), None, recipe("tiny"), training=True)
+
+
 def caption(sample: Sample) -> str:
     return bytes(sample.tokens.tolist()).decode()
 

@@ -13,8 +13,9 @@ from aimv2_lab.formats.huggingface import (
     transformers_to_encoder,
 )
 from aimv2_lab.lessons.wide import draw_wide_weights
+from aimv2_lab.model.aimv1 import AIMv1Trunk
 from aimv2_lab.model.encoder import VisionEncoder
-from aimv2_lab.recipes import EncoderRecipe
+from aimv2_lab.recipes import EncoderRecipe, TrunkRecipe
 
 TOY = EncoderRecipe(image_size=28, width=16, depth=2, heads=2, hidden=24)
 NATIVE = EncoderRecipe(image_size=28, width=16, depth=2, heads=2, hidden=24, positions="sincos")
@@ -64,3 +65,8 @@ def test_weights_that_do_not_fit_the_recipe_are_refused_by_name() -> None:
     state.pop("rms_norm.weight")
     with pytest.raises(ValueError, match=r"1 missing \(rms_norm\.weight\)"):
         transformers_to_encoder(state, TOY)
+
+
+def test_the_trunk_of_aim_v1_is_refused_because_transformers_has_no_such_model() -> None:
+    with pytest.raises(ValueError, match="transformers has no model for the weights of AIMv1Trunk"):
+        encoder_to_transformers(AIMv1Trunk(TrunkRecipe(image_size=28, width=16, depth=2, heads=2)))

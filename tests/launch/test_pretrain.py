@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -35,12 +36,19 @@ QUICK = {
         "checkpoint-every": 5,
     },
 }
-SETTINGS = [
-    word
-    for group, fields in QUICK.items()
-    for name, value in fields.items()
-    for word in (f"--{group}.{name}", str(value))
-]
+
+
+def settings(groups: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """The fields as options of the command line."""
+    return [
+        word
+        for group, fields in groups.items()
+        for name, value in fields.items()
+        for word in (f"--{group}.{name}", str(value))
+    ]
+
+
+SETTINGS = settings(QUICK)
 
 
 def command(data: str, run: Path, *more: str) -> list[str]:
@@ -92,6 +100,29 @@ def test_a_killed_run_resumes_bit_equal(tmp_path: Path) -> None:
     assert totals(broken) == totals(tmp_path / "whole")
     weights = [run / "checkpoints" / "step-00000040" / "model.safetensors" for run in (broken, tmp_path / "whole")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_aim_v1_trains_on_pictures_alone_and_resumes_bit_equal(tmp_path: Path) -> None:
+    """Without a tokenizer; going on from step 5 gives what was trained without a break."""
+    encoder = {name: value for name, value in QUICK["encoder"].items() if name != "hidden"}
+    silent = settings({"encoder": encoder, "head": {"width": 32, "depth": 2}, "training": QUICK["training"]})
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+
+    def train(run: Path, *more: str) -> str:
+        start = [sys.executable, "-m", "aimv2_lab.launch.pretrain", "--recipe", "aim-tiny", "--run", str(run), *silent]
+        options = ["--data", "data_samples/imagefolder", "--training.steps", "10", *more]
+        done = subprocess.run([*start, *options], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "caption" not in train(whole)
+    assert not (whole / "tokenizer").exists()
+    shutil.copytree(whole, broken, ignore=shutil.ignore_patterns("step-00000010"))
+    train(broken, "--resume")
+    assert totals(broken) == totals(whole)
+    weights = [run / "checkpoints" / "step-00000010" / "model.safetensors" for run in (broken, whole)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert load_encoder(broken)(torch.zeros(1, 3, 32, 32)).shape == (1, 16, 32)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +194,7 @@ def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--recipe", "tny"], "unknown recipe 'tny'; did you mean tiny?"),
+        (["--recipe", "tny"], "unknown recipe 'tny'; did you mean tiny"),
         (["--trainin.steps", "3"], "--training.steps"),
         (["--encoder.image-size", "50"], "nearest: 48 and 60"),
         (["--recipe", "small"], "recipe small names no data: add --data"),

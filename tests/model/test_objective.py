@@ -51,6 +51,27 @@ def share(said: Predictions, cut: slice = slice(None), lengths: Tensor = LENGTHS
 # What counts
 
 
+def test_raw_targets_are_the_next_patches_as_they_are() -> None:
+    targets = pixel_targets(PICTURES, 2, "raw")
+    assert torch.equal(targets, patchify(PICTURES, 2)[:, 1:])
+    said = predictions()
+    raw = losses(said, PICTURES, CAPTIONS, COUNTED, LENGTHS, COUNTS, 0.4, patch_size=2, target="raw")
+    expected = sum(
+        (said.pixels[image, length - 1 : -1] - targets[image, length - 1 :]).square().mean(dim=-1).sum()
+        for image, length in enumerate(LENGTHS.tolist())
+    )
+    torch.testing.assert_close(raw.pixel * COUNTS.patches, expected, check_dtype=False)
+    assert raw.pixel != share(said).pixel
+
+
+def test_a_batch_without_text_has_a_text_loss_of_zero() -> None:
+    no_text = torch.empty(4, 0, dtype=torch.long)
+    said = Predictions(predictions().pixels, torch.empty(4, 0, 1))
+    found = losses(said, PICTURES, no_text, no_text.bool(), LENGTHS, COUNTS._replace(tokens=0), 1.0, patch_size=2)
+    assert found.text == 0
+    assert found.total == found.pixel == share(predictions()).pixel
+
+
 def test_targets_are_the_next_patches_each_standardised_by_itself() -> None:
     patches = patchify(PICTURES, 2)
     targets = pixel_targets(PICTURES, 2)

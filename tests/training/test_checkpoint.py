@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from aimv2_lab.formats.folder import find_model, load_encoder, load_model, newest_checkpoint
+from aimv2_lab.model.aimv1 import AIMv1
 from aimv2_lab.training.checkpoint import load_checkpoint, save_checkpoint
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import build_model
 from aimv2_lab.training.step import loss_counts, train_step
-from tests.training.toy import SMALL, random_batch
+from tests.training.toy import SILENT, SMALL, random_batch
 
 
 def new_engine(seed: int = 0) -> LocalEngine:
@@ -40,6 +41,26 @@ def test_resumed_losses_are_bit_equal(tmp_path: Path) -> None:
     other = new_engine(seed=1)
     assert load_checkpoint(path, other)["data_fingerprint"] == "x"
     assert advance(other, 6) == uninterrupted
+
+
+def test_an_aim_v1_run_resumes_and_is_loaded_as_what_it_is(tmp_path: Path) -> None:
+    def steps(engine: LocalEngine, count: int) -> list[float]:
+        batches = (random_batch(engine.steps_done, SILENT) for _ in range(count))
+        return [train_step(engine, batch, loss_counts(batch, SILENT), SILENT).total.item() for batch in batches]
+
+    first, other = (
+        LocalEngine(build_model(SILENT.change({"training.seed": seed})), SILENT.training, torch.device("cpu"))
+        for seed in (0, 1)
+    )
+    steps(first, 4)
+    path = save_checkpoint(tmp_path, first, {}, kept=2)
+    loaded, images = load_model(path), random_batch(0, SILENT).images
+    assert isinstance(loaded, AIMv1)
+    assert loaded.recipe == SILENT
+    torch.testing.assert_close(load_encoder(tmp_path)(images), first.model.encoder(images), rtol=0, atol=0)
+    uninterrupted = steps(first, 4)
+    load_checkpoint(path, other)
+    assert steps(other, 4) == uninterrupted
 
 
 def test_newest_are_kept_and_found(tmp_path: Path) -> None:

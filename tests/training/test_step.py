@@ -7,31 +7,28 @@ from dataclasses import replace
 import pytest
 import torch
 
-from aimv2_lab.recipes import Recipe
+from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import build_model
 from aimv2_lab.training.step import batch_losses, loss_counts, train_step
-from tests.training.toy import SMALL, random_batch
+from tests.training.toy import SILENT, SMALL, random_batch
 
 
-def cut(size: int) -> Recipe:
-    """The recipe with micro-batches of `size`."""
-    return SMALL.change({"training.micro_batch_size": size})
-
-
-def trace(recipe: Recipe, steps: int = 6) -> list[list[float]]:
+def trace(recipe: AnyRecipe, steps: int = 6) -> list[list[float]]:
     engine = LocalEngine(build_model(recipe).double(), recipe.training, torch.device("cpu"))
     rows = []
     for step in range(steps):
-        batch = random_batch(step)
+        batch = random_batch(step, recipe)
         batch = replace(batch, images=batch.images.double())
         rows.append([value.item() for value in train_step(engine, batch, loss_counts(batch, recipe), recipe)])
     return rows
 
 
+@pytest.mark.parametrize("whole", [SMALL, SILENT], ids=["AIMv2", "AIM v1"])
 @pytest.mark.parametrize("micro_batch_size", [1, 2, 4])
-def test_micro_batches_change_nothing(micro_batch_size: int) -> None:
-    torch.testing.assert_close(trace(cut(micro_batch_size)), trace(SMALL), rtol=1e-5, atol=1e-7)
+def test_micro_batches_change_nothing(whole: AnyRecipe, micro_batch_size: int) -> None:
+    cut = whole.change({"training.micro_batch_size": micro_batch_size})
+    torch.testing.assert_close(trace(cut), trace(whole), rtol=1e-5, atol=1e-7)
 
 
 def test_counts_are_those_of_prefix_and_caption() -> None:
@@ -49,6 +46,28 @@ def test_training_lowers_the_loss_of_a_batch_seen_again() -> None:
     results = [train_step(engine, batch, loss_counts(batch, longer), longer) for _ in range(150)]
     assert results[-1].text < 0.2 * results[0].text
     assert results[-1].pixel < 0.9 * results[0].pixel
+
+
+def test_aim_v1_learns_from_pixels_alone() -> None:
+    engine = LocalEngine(build_model(SILENT), SILENT.training, torch.device("cpu"))
+    batch = random_batch(0, SILENT)
+    results = [train_step(engine, batch, loss_counts(batch, SILENT), SILENT) for _ in range(20)]
+    assert results[-1].pixel < 0.9 * results[0].pixel
+    assert all(result.text == 0 and result.total == result.pixel for result in results)
+
+
+def test_the_recipe_says_what_the_target_is() -> None:
+    """Brighter pictures: raw errors grow, errors of standardised patches stay."""
+    batch = random_batch(0, SILENT)
+    brighter = replace(batch, images=batch.images + 100)
+    for target, moves in (("standardised", False), ("raw", True)):
+        changed = SILENT.change({"objective.target": target})
+        engine = LocalEngine(build_model(changed), changed.training, torch.device("cpu"))
+        with torch.no_grad():
+            said = engine.forward(batch.images, batch.tokens, batch.prefix_lengths)
+        engine.forward = lambda *_, said=said: said  # type: ignore[method-assign]  # the same predictions twice
+        pixel = [batch_losses(engine, b, loss_counts(b, changed), changed).pixel.item() for b in (batch, brighter)]
+        assert (pixel[1] > 2 * pixel[0]) == moves
 
 
 def test_bidirectional_attention_learns_from_the_caption_alone() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from aimv2_lab.data.batches import Batch
-from aimv2_lab.recipes import Recipe, recipe
+from aimv2_lab.recipes import AnyRecipe, Recipe, recipe
 
 SMALL = recipe(
     "tiny",
@@ -26,14 +26,34 @@ SMALL = recipe(
 )
 
 
-def random_batch(seed: int, recipe: Recipe = SMALL) -> Batch:
-    """Eight pictures of noise with captions of one to six tokens."""
+# AIM v1 on the same pictures.
+SILENT = recipe(
+    "aim-tiny",
+    {
+        "encoder.image_size": 24,
+        "encoder.patch_size": 12,
+        "encoder.width": 32,
+        "encoder.depth": 2,
+        "head.width": 32,
+        "head.depth": 2,
+        "training.batch_size": 8,
+        "training.micro_batch_size": 8,
+        "training.warmup_steps": 2,
+        "training.steps": 20,
+    },
+)
+
+
+def random_batch(seed: int, recipe: AnyRecipe = SMALL) -> Batch:
+    """Eight pictures of noise with captions of one to six tokens, or none where the recipe reads no text."""
     draws = torch.Generator().manual_seed(seed)
     lengths = torch.randint(1, 7, (8, 1), generator=draws)
+    tokens = 6 if recipe.text_tokens else 0
+    vocabulary = recipe.decoder.vocabulary if isinstance(recipe, Recipe) else 1
     return Batch(
         images=torch.randn(8, 3, 24, 24, generator=draws),
-        tokens=torch.randint(0, recipe.decoder.vocabulary, (8, 6), generator=draws),
-        counted=torch.arange(6) < lengths,
+        tokens=torch.randint(0, vocabulary, (8, tokens), generator=draws),
+        counted=torch.arange(tokens) < lengths,
         prefix_lengths=torch.randint(1, recipe.encoder.patches, (8,), generator=draws),
         keys=tuple(str(index) for index in range(8)),
     )
