@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aimv2_lab.model.aimv2 import AIMv2
+from aimv2_lab.model.models import AnyModel
 from aimv2_lab.model.patches import patchify, standardise, unpatchify, unstandardise
 
 
 @torch.no_grad()
-def reconstruct(model: AIMv2, images: Tensor, prefix_length: int) -> Tensor:
+def reconstruct(model: AnyModel, images: Tensor, prefix_length: int) -> Tensor:
     """Pictures (B, 3, height, width) whose first `prefix_length` patches are true and the others predicted.
 
     Every patch is predicted from all true patches before it (teacher forcing), and takes the true patch's mean and

@@ -69,11 +69,18 @@ def caption_truth(texts: Sequence[str], source: WorldSource, indices: Sequence[i
     return CaptionTruth(score_captions(texts, scenes), chance_scores(texts, scenes), chance_scores(true_texts, scenes))
 
 
-def shape_accuracy(encoder: VisionEncoder, train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> float:
+def shape_accuracy(
+    encoder: VisionEncoder,
+    train: tuple[Tensor, Tensor],
+    test: tuple[Tensor, Tensor],
+    epochs: int = 30,
+    peak_lr: float = 1e-3,
+) -> float:
     """Test accuracy of an attentive probe on the frozen encoder; `train` and `test` are (images, labels)."""
     (train_images, train_labels), (test_images, test_labels) = train, test
     classes = int(train_labels.max()) + 1
-    probe = train_probe(frozen_features(encoder, train_images), train_labels, classes, heads=encoder.recipe.heads)
+    features, heads = frozen_features(encoder, train_images), encoder.recipe.heads
+    probe = train_probe(features, train_labels, classes, heads, epochs=epochs, peak_lr=peak_lr)
     return accuracy(probe, frozen_features(encoder, test_images), test_labels)
 
 

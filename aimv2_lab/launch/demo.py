@@ -11,12 +11,15 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from aimv2_lab.data.sources import open_source
 from aimv2_lab.data.tokenizer import load_tokenizer
-from aimv2_lab.data.world.source import WorldSource
+from aimv2_lab.evaluation.measure import world_source
 from aimv2_lab.evaluation.world import evaluate_world
 from aimv2_lab.launch.command import Options, end_plainly, read_command
-from aimv2_lab.report.demo import draw_report, result_table
+from aimv2_lab.model.aimv2 import AIMv2
+from aimv2_lab.recipes import Recipe
+from aimv2_lab.report.bands import TINY_SEEDS, Band, band_for
+from aimv2_lab.report.demo import draw_report, end_values, result_table, seed_lines
+from aimv2_lab.report.stored import load_result
 from aimv2_lab.training.loop import build_model, pretrain
 from aimv2_lab.training.run import TOKENIZER, read_metrics
 
@@ -26,20 +29,31 @@ RUN = Path("runs/demo")
 def demo(options: Options) -> None:
     """Train, evaluate on held-out scenes, print the table, write result.json and report.png."""
     run, recipe = options.run or RUN, options.recipe
-    source = open_source(recipe.data.source, "validation", recipe.data, recipe.encoder.image_size)
-    if not isinstance(source, WorldSource):
-        raise ValueError(
-            f"the demo needs generated scenes, whose truth is known; data.source is {recipe.data.source!r}"
-        )
+    if not isinstance(recipe, Recipe):
+        raise ValueError(f"the demo shows captions, and recipe {recipe.name} writes none; launch pretrain in its place")
+    source = world_source(recipe)
+    band, note = comparable_band(recipe)
     model = pretrain(recipe, run, resume=True).model.eval().cpu()
+    assert isinstance(model, AIMv2)
     tokenizer = load_tokenizer(str(run / TOKENIZER))
     print("evaluating on held-out scenes …", flush=True)
     result = evaluate_world(model, build_model(recipe), source, tokenizer)
     losses = read_metrics(run, "validation")[-1]
     (run / "result.json").write_text(json.dumps({"losses": losses, **asdict(result)}, indent=2) + "\n")
-    draw_report(model, source, result, read_metrics(run)).savefig(run / "report.png")
+    draw_report(model, source, result, read_metrics(run), band).savefig(run / "report.png")
     print(result_table(result, losses))
+    if band is not None:
+        note = seed_lines(read_metrics(run, "train"), band, load_result(TINY_SEEDS), end_values(result, losses))
+    print(note)
     print(f"report: {run / 'report.png'}   checkpoint and resolved recipe: {run}")
+
+
+def comparable_band(recipe: Recipe) -> tuple[Band | None, str]:
+    """The band of other seeds of this recipe; for another recipe None, and a line that says what differs."""
+    try:
+        return band_for(recipe), ""
+    except ValueError as error:
+        return None, f"is this run normal? No other seeds to compare it with: {error}\n"
 
 
 def main() -> None:

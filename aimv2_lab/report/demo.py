@@ -17,10 +17,19 @@ from aimv2_lab.evaluation.facts import FactScore, score_caption
 from aimv2_lab.evaluation.reconstruct import reconstruct
 from aimv2_lab.evaluation.world import SHOWN, WorldResult, world_pictures
 from aimv2_lab.model.aimv2 import AIMv2
+from aimv2_lab.report.band_figures import as_records, shade_band
+from aimv2_lab.report.bands import Band, comparable_curves, end_range, judge
 from aimv2_lab.report.figures import draw_curve
+from aimv2_lab.report.stored import StoredResult
 from aimv2_lab.report.style import IMAGE, PREFIX, TEXT, TRUE, WRONG, styled
 
 PREFIX_SHARES = (0.2, 0.45, 0.7)  # of the patches, for the three reconstructions
+END_ROWS = {
+    "pixel": "held-out pixel loss",
+    "text": "held-out caption loss",
+    "true_facts": "share of true facts",
+    "shape_probe": "shapes of large objects, probed",
+}
 
 
 def result_table(result: WorldResult, losses: Mapping[str, float]) -> str:
@@ -46,21 +55,62 @@ def _facts(score: FactScore) -> str:
     return f"{score.true_share:.1%} of {score.stated}"
 
 
+def end_values(result: WorldResult, losses: Mapping[str, float]) -> dict[str, float]:
+    """What the stored runs of other seeds were measured in at their end, by their names for it."""
+    return {
+        "pixel": losses["pixel"],
+        "text": losses["text"],
+        "true_facts": result.truth.generated.true_share,
+        "shape_probe": result.shape_trained,
+    }
+
+
+def seed_lines(
+    records: Sequence[Mapping[str, Any]], band: Band, stored: StoredResult, ends: Mapping[str, float]
+) -> str:
+    """Is this run normal? Its curves held against other seeds of its recipe, and where its ends lie among theirs."""
+    lines = [f"is this run normal? {band.seeds} other seeds of the same recipe say:"]
+    lines += [f"  {verdict}" for verdict in judge(records, band)]
+    for name, row in END_ROWS.items():
+        low, high = end_range(stored, name)
+        place = "below" if ends[name] < low else "above" if ends[name] > high else "among"
+        lines.append(f"  {row + ' at the end':<60} {ends[name]:.3f}: {place} their {low:.3f} … {high:.3f}")
+    return "\n".join(lines) + "\n"
+
+
 @styled
-def draw_report(model: AIMv2, source: WorldSource, result: WorldResult, metrics: Sequence[Mapping[str, Any]]) -> Figure:
-    """Loss curves above; below, for the first held-out scenes, reconstructions at three prefix lengths and captions."""
+def draw_report(
+    model: AIMv2,
+    source: WorldSource,
+    result: WorldResult,
+    metrics: Sequence[Mapping[str, Any]],
+    band: Band | None = None,
+) -> Figure:
+    """Loss curves above, over the band of other seeds where there is one; below, what it makes of held-out scenes.
+
+    For the first of them: reconstructions at three prefix lengths, and captions.
+    """
     figure = plt.figure(figsize=(12, 11))
     curves, scenes = figure.subfigures(2, 1, squeeze=False, height_ratios=[1, 2.6])[:, 0]
-    _draw_losses(curves, metrics)
+    draw_losses(curves, metrics, band)
     _draw_scenes(scenes, model, source, result)
     return figure
 
 
-def _draw_losses(figure: Any, metrics: Sequence[Mapping[str, Any]]) -> None:
+def draw_losses(figure: Any, metrics: Sequence[Mapping[str, Any]], band: Band | None) -> None:
+    """Both losses into a figure or part of one; over a band, training losses are averaged as the band's were."""
     pixel, text = figure.subplots(1, 2)
+    for axes, loss in ((pixel, "pixel"), (text, "text")):
+        if band is not None:
+            shade_band(axes, band, loss, until=metrics[-1]["step"])
+    if band is not None:
+        trained = comparable_curves([row for row in metrics if row["kind"] == "train"], band)
+        windows = [{"kind": "train", **row} for row in as_records(trained)]
+        metrics = [*windows, *(row for row in metrics if row["kind"] != "train")]
     draw_curve(pixel, metrics, "pixel", "pixel loss", "squared error per value", IMAGE)
     draw_curve(text, metrics, "text", "caption loss", "nats per token", TEXT)
-    figure.suptitle("Losses of training pairs (line) and of held-out ones (dots)")
+    over = f", over the band of {band.seeds} other seeds" if band is not None else ""
+    figure.suptitle(f"Losses of training pairs (line) and of held-out ones (dots){over}")
 
 
 def _draw_scenes(figure: Any, model: AIMv2, source: WorldSource, result: WorldResult) -> None:
@@ -75,7 +125,7 @@ def _draw_scenes(figure: Any, model: AIMv2, source: WorldSource, result: WorldRe
         for column, pictures in enumerate(columns):
             _draw_picture(panels[row, column], denormalise(pictures[row : row + 1], model.recipe.data)[0])
             if column:
-                _outline_prefix(panels[row, column], lengths[column - 1], encoder.grid_size, encoder.patch_size)
+                outline_prefix(panels[row, column], lengths[column - 1], encoder.grid_size, encoder.patch_size)
             if row == 0:
                 panels[row, column].set_title(titles[column], fontsize=9, fontweight="normal", loc="center")
         _write_captions(panels[row, 4], source, result, index)
@@ -90,7 +140,7 @@ def _draw_picture(axes: Axes, picture: Tensor) -> None:
     axes.set_axis_off()
 
 
-def _outline_prefix(axes: Axes, length: int, grid: int, patch_size: int) -> None:
+def outline_prefix(axes: Axes, length: int, grid: int, patch_size: int) -> None:
     """A stair line along the end of the prefix, in raster order."""
     rows, rest = divmod(length, grid)
     lower, upper, turn = (rows + 1) * patch_size - 0.5, rows * patch_size - 0.5, rest * patch_size - 0.5

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from aimv2_lab.formats.folder import load_model
+from aimv2_lab.launch.demo import comparable_band
+from aimv2_lab.recipes import recipe
 
 pytestmark = pytest.mark.timeout(1800)  # one whole training, with one thread
 
@@ -47,6 +49,28 @@ def test_it_prints_the_table_and_the_first_four_held_out_scenes(demo: tuple[Path
         assert result["true_captions"][scene] in printed
     for row in ("pixel loss", "caption loss", "true facts", "attentive probe"):
         assert row in printed
+
+
+def test_it_says_that_it_is_normal(demo: tuple[Path, str]) -> None:
+    """Seed 0 lies inside the band of seeds 1 … 10."""
+    for line in (
+        "10 other seeds",
+        "pixel loss: inside the band",
+        "caption loss: inside the band",
+        "held-out pixel loss",
+    ):
+        assert line in demo[1]
+
+
+def test_another_recipe_is_not_compared_and_told_why() -> None:
+    band, note = comparable_band(recipe("tiny", {"training.peak_lr": 2e-3}))
+    assert band is None
+    assert "No other seeds to compare it with" in note and "training.peak_lr is 0.002" in note
+
+
+def test_the_demos_own_recipe_is_compared() -> None:
+    band, note = comparable_band(recipe("tiny"))
+    assert band is not None and not note
 
 
 def test_it_leaves_report_recipe_and_checkpoint(demo: tuple[Path, str]) -> None:
