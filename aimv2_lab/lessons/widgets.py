@@ -1,4 +1,4 @@
-"""Sliders that redraw a figure in place, and questions to answer before a result is shown."""
+"""Sliders that redraw a figure in place."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def slider_figure(
     controls = {name: _control(name, choice) for name, choice in sliders.items()}
     picture, message = ipywidgets.Image(format="png"), ipywidgets.Label()
     picture.layout.max_width = "100%"  # a wide figure shrinks with its cell
+    picture.layout.align_self = "flex-start"  # and a narrow one is not stretched
 
     def redraw(_: object = None) -> None:
         values = {name: control.value for name, control in controls.items()}
@@ -74,16 +75,3 @@ def _control(name: str, choice: Limits | list[Any]) -> Any:
     if all(isinstance(limit, int) for limit in choice):
         return ipywidgets.IntSlider(**common)
     return ipywidgets.FloatSlider(step=(high - low) / 20, **common)
-
-
-def predict(question: str, choices: list[str]) -> Interactive:
-    """Ask for a guess before the next cell shows the result; nothing is stored and nothing waits for it."""
-    buttons = ipywidgets.ToggleButtons(options=choices, value=None)
-    answer = ipywidgets.Label("Choose before you run the next cell.")
-
-    def chosen(change: dict[str, Any]) -> None:
-        answer.value = f"Your prediction: {change['new']}. The next cell tells."
-
-    buttons.observe(chosen, names="value")
-    text = f"[run this cell to choose: {question} {' / '.join(choices)}]"
-    return Interactive(text, [ipywidgets.HTML(f"<b>{question}</b>"), buttons, answer])

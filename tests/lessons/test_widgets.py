@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pytest
 from matplotlib.figure import Figure
 
-from aimv2_lab.lessons.widgets import predict, rendered, slider_figure
+from aimv2_lab.lessons.widgets import rendered, slider_figure
 
 DRAWN: list[tuple[int, str]] = []
 
@@ -49,11 +49,3 @@ def test_menus_and_fractions() -> None:
     assert repr(widget) == "[run this cell to move the sliders: size = 0.5, name = a]"
     with pytest.raises(ValueError, match="outside 1 … 5"):
         slider_figure(draw_title, size=(1, 5, 7))
-
-
-def test_a_prediction_is_repeated_and_not_judged() -> None:
-    widget = predict("How many?", ["4", "6"])
-    _, buttons, answer = widget.children
-    assert buttons.value is None
-    buttons.value = "6"
-    assert "6" in answer.value and repr(widget) == "[run this cell to choose: How many? 4 / 6]"
