@@ -9,7 +9,7 @@ from aimv2_lab.data.captions import Fact, facts_of, parse_facts
 from aimv2_lab.data.world import Scene
 
 # Phrases beyond this many match no object: no caption of the world names more than six.
-_MOST_PHRASES = 8
+MOST_PHRASES = 8
 
 
 @dataclass(frozen=True)
@@ -45,23 +45,24 @@ def score_caption(text: str, scene: Scene) -> FactScore:
     true = set(facts_of(scene))
     counts = sum(fact in true for fact in parsed.facts if fact.kind == "count")
     described = [fact for fact in parsed.facts if fact.kind != "count"]
-    phrases = min(parsed.phrases, _MOST_PHRASES)
-    found = counts + _best_match(described, phrases, len(scene.objects), true)
-    return FactScore(found, len(parsed.facts) + parsed.unparsable)
+    phrases = min(parsed.phrases, MOST_PHRASES)
+    found, _ = best_match(described, phrases, len(scene.objects), true)
+    return FactScore(counts + found, len(parsed.facts) + parsed.unparsable)
 
 
-def _best_match(facts: list[Fact], phrases: int, objects: int, true: set[Fact]) -> int:
-    """The most facts that any assignment of phrases to different objects (or to none) makes true.
+def best_match(facts: list[Fact], phrases: int, objects: int, true: set[Fact]) -> tuple[int, dict[int, int]]:
+    """The most facts that any assignment of phrases to different objects (or to none) makes true, and the assignment.
 
     Phrases are assigned one by one; a branch is left when even all facts still open could not beat the best found.
     """
     decided_by = [[fact for fact in facts if max(fact.subject, fact.other) == phrase] for phrase in range(phrases)]
     still_open = [sum(map(len, decided_by[phrase:])) for phrase in range(phrases + 1)]
-    best = 0
+    best, matched = 0, dict[int, int]()
 
     def assign(phrase: int, taken: dict[int, int], found: int) -> None:
-        nonlocal best
-        best = max(best, found)
+        nonlocal best, matched
+        if found > best:
+            best, matched = found, taken
         if phrase == phrases or found + still_open[phrase] <= best:
             return
         for candidate in sorted(set(range(objects)) - set(taken.values())):
@@ -71,7 +72,7 @@ def _best_match(facts: list[Fact], phrases: int, objects: int, true: set[Fact]) 
         assign(phrase + 1, taken, found)
 
     assign(0, {}, 0)
-    return best
+    return best, matched
 
 
 def score_captions(texts: Sequence[str], scenes: Sequence[Scene]) -> FactScore:
