@@ -53,7 +53,7 @@ def test_the_training_command_and_the_python_example_run(workplace: Path) -> Non
     subprocess.run([sys.executable, "-c", on_meta + check], cwd=workplace, check=True)
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "lab"])
+@pytest.mark.parametrize("target", ["demo", "test", "test-browser", "lab"])
 def test_plain_commands_are_those_of_make(target: str) -> None:
     documented = [line for block in blocks("sh") for line in block.splitlines() if line.endswith(f"# make {target}")]
     (line,) = documented
@@ -71,11 +71,6 @@ def test_links_lead_somewhere() -> None:
     targets = [target for target in re.findall(r"\]\(([^)#]+)\)", README) if not target.startswith("http")]
     assert targets
     assert not [target for target in targets if not (ROOT / target).exists()]
-
-
-def test_every_notebook_is_on_the_map() -> None:
-    notebooks = {f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")}
-    assert notebooks == set(re.findall(r"\((notebooks/[^)]+\.ipynb)\)", README))
 
 
 def test_the_tree_names_every_room() -> None:

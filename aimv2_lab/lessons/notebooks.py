@@ -3,6 +3,8 @@
     python -m aimv2_lab.lessons.notebooks execute                    all of notebooks/
     python -m aimv2_lab.lessons.notebooks execute notebooks/02*.ipynb
     python -m aimv2_lab.lessons.notebooks clean notebooks/02*.ipynb  only clean, outputs stay as they are
+    python -m aimv2_lab.lessons.notebooks budget notebooks/02*.ipynb measure under the strict test, declare the budget
+    python -m aimv2_lab.lessons.notebooks map                        write the tables of README and notebook 00
 
 Needs the `dev` extra.
 """
@@ -23,10 +25,13 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from nbstripout import strip_output
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+from aimv2_lab.lessons.budgets import ENVIRONMENT as ENVIRONMENT
+from aimv2_lab.lessons.budgets import ROOT, declare, declared, run_strictly
+from aimv2_lab.lessons.cards import NOTEBOOKS as NOTEBOOKS
+from aimv2_lab.lessons.cards import all_notebooks, with_tables
 
-# One thread and no network, so that outputs agree between machines; the tests run notebooks in the same environment.
-ENVIRONMENT = {"AIMV2_LAB_FAST": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+START_HERE = NOTEBOOKS / "00_start_here.ipynb"
+COMMAND = "python -m aimv2_lab.lessons.notebooks"
 CELL_TIMEOUT = 120  # seconds
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -46,7 +51,7 @@ Paths = Annotated[tuple[Path, ...], tyro.conf.Positional]
 def execute(paths: Paths = ()) -> None:
     """Execute notebooks in place; one whose cell raises is left as it was, and the exit status is 1."""
     failed = []
-    for path in paths or sorted(NOTEBOOKS.glob("*.ipynb")):
+    for path in paths or all_notebooks():
         started = time.perf_counter()
         try:
             write(path, executed(read(path), path.resolve().parent))
@@ -54,15 +59,47 @@ def execute(paths: Paths = ()) -> None:
             failed.append(path)
             print(f"{path.name}: {error}", file=sys.stderr)
         else:
-            print(f"{path.name}: {time.perf_counter() - started:.0f} s")
+            missing = "" if declared(read(path)) else f"; it declares no budget, run: {COMMAND} budget {path}"
+            print(f"{path.name}: {time.perf_counter() - started:.0f} s{missing}")
     if failed:
         sys.exit(1)
 
 
 def clean(paths: Paths = ()) -> None:
     """Clean notebooks in place, as `execute` does at its end."""
-    for path in paths or sorted(NOTEBOOKS.glob("*.ipynb")):
+    for path in paths or all_notebooks():
         write(path, cleaned(read(path)))
+
+
+def budget(paths: Paths = ()) -> None:
+    """Measure notebooks under the strict test and declare the rounded cost in their metadata.
+
+    One that fails keeps its declaration, and the exit status is 1. Measure on an otherwise idle machine.
+    """
+    failed = []
+    for path in paths or all_notebooks():
+        measured = run_strictly(path.resolve())
+        if not measured.passed:
+            failed.append(path)
+            print(f"{path.name}: {measured.output}", file=sys.stderr)
+            continue
+        notebook = read(path)
+        declare(notebook, measured.rounded)
+        write(path, notebook)
+        print(f"{path.name}: {measured.seconds:.1f} CPU-s, {measured.peak_mib:.0f} MiB; declared {measured.rounded}")
+    if failed:
+        sys.exit(1)
+
+
+def map_() -> None:
+    """Write the generated tables into README.md and notebook 00."""
+    readme = ROOT / "README.md"
+    readme.write_text(with_tables(readme.read_text(), ROOT))
+    notebook = read(START_HERE)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = with_tables(cell.source, NOTEBOOKS)
+    write(START_HERE, notebook)
 
 
 def executed(notebook: NotebookNode, folder: Path) -> NotebookNode:
@@ -107,4 +144,4 @@ def write(path: Path, notebook: NotebookNode) -> None:
 
 
 if __name__ == "__main__":
-    tyro.extras.subcommand_cli_from_dict({"execute": execute, "clean": clean})
+    tyro.extras.subcommand_cli_from_dict({"execute": execute, "clean": clean, "budget": budget, "map": map_})

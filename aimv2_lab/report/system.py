@@ -17,6 +17,7 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 from torch import Tensor
 
 from aimv2_lab.model.masks import prefix_mask
+from aimv2_lab.report.boxes import BOXES
 from aimv2_lab.report.style import FAINT, IMAGE, NEUTRAL, PREFIX, TEXT, TRUE, styled, tint
 
 Part = Literal["data", "patches", "prefix", "encoder", "decoder", "objective"]
@@ -26,7 +27,8 @@ PATCHES = SIDE * SIDE
 WORDS = ("a", "red", "disc")
 PIXELS = 20  # along one side of an example patch
 DIMMED = 0.22  # strength of the parts that are not lit
-SLOT, FIRST_SLOT = 4.3, 41.5  # width and left end of the decoder's slots; all places in hundredths of the width
+BADGE = 3.0  # width of a badge with its distance from the name; all places in hundredths of the width
+SLOT, FIRST_SLOT = 4.3, 41.5  # width and left end of the decoder's slots
 
 
 @styled
@@ -40,7 +42,7 @@ def draw_system(highlight: Part | None = None) -> Figure:
     figure, axes = plt.subplots(figsize=(10, 5.7))
     axes.set(xlim=(0, 100), ylim=(1, 58), aspect="equal")
     axes.set_axis_off()
-    axes.text(1, 54.5, "AIMv2", fontsize=20, fontweight="bold", va="center")
+    _name(axes, 1, 54.5, "AIMv2", TRUE, 1.0, fontsize=20)
     axes.text(1, 50.5, "See the start of a picture; predict the rest, then its caption", fontsize=10.5, va="center")
     strength = {part: 1.0 if highlight in (None, part) else DIMMED for part in get_args(Part)}
     _draw_data(axes, strength["data"])
@@ -53,14 +55,14 @@ def draw_system(highlight: Part | None = None) -> Figure:
 
 
 def _draw_data(axes: Axes, strength: float) -> None:
-    _heading(axes, 1, 20.5, "picture and caption", strength)
+    _name(axes, 1, 21.3, "picture, caption", TRUE, strength)
     axes.imshow(example_picture().permute(1, 2, 0).numpy(), extent=(1, 14.5, 5.5, 19), alpha=strength, zorder=2)
     axes.text(7.75, 3, f"“{' '.join(WORDS)}”", color=tint(TEXT, strength), fontsize=11, ha="center", va="center")
     _arrow(axes, [(15.2, 12.2), (18.3, 12.2)], strength)
 
 
 def _draw_patches(axes: Axes, strength: float) -> None:
-    _heading(axes, 19, 20.5, "patches", strength)
+    _name(axes, 19, 21.3, "patches", TRUE, strength)
     tile, gap = 4.1, 0.6
     for patch in range(PATCHES):
         row, column = divmod(patch, SIDE)
@@ -75,8 +77,8 @@ def _draw_patches(axes: Axes, strength: float) -> None:
 
 def _draw_encoder(axes: Axes, strength: float) -> None:
     _box(axes, 1, 27.7, 32.6, 19.3, IMAGE, strength)
-    ink, blue = tint(TRUE, strength), tint(IMAGE, strength)
-    axes.text(3, 44, "Vision encoder", color=blue, fontsize=12, fontweight="bold", va="center")
+    ink = tint(TRUE, strength)
+    _name(axes, 3, 44, "Vision encoder", IMAGE, strength, fontsize=12)
     lines = ("blocks of RMSNorm,", "attention, SwiGLU", "", "this is what", "pre-training is for")
     axes.text(3, 41.5, "\n".join(lines), color=ink, fontsize=10, va="top", linespacing=1.35)
     _arrow(axes, [(33.9, 37.4), (37.3, 37.4), (37.3, 7.9), (40.9, 7.9)], strength)
@@ -93,7 +95,7 @@ def _draw_prefix(axes: Axes, strength: float) -> None:
             colour = tint(seen, strength) if mask[query, key] else tint(FAINT, max(strength, 0.6))
             place = (20.5 + key * size, 42.2 - (query + 1) * size)
             axes.add_patch(Rectangle(place, size * 0.88, size * 0.88, facecolor=colour, zorder=3))
-    axes.text(26.3, 28.9, "prefix attention", color=tint(PREFIX, strength), fontsize=10, ha="center", va="center")
+    _name(axes, 25.2, 29.1, "prefix attention", PREFIX, strength, fontsize=10, ha="center")
 
 
 def _draw_decoder(axes: Axes, strength: float) -> None:
@@ -110,19 +112,18 @@ def _draw_decoder(axes: Axes, strength: float) -> None:
         _arrow(axes, [(_centre(slot), 10.3), (_centre(slot), 13.4)], strength, small=True)
     _box(axes, FIRST_SLOT - 0.5, 14, SLOT * 13 + 0.6, 8.6, TRUE, strength)
     middle = FIRST_SLOT + SLOT * 6.5
-    axes.text(middle, 19.9, "Multimodal decoder", color=ink, fontsize=12, fontweight="bold", ha="center", va="center")
+    _name(axes, middle, 19.9, "Multimodal decoder", TRUE, strength, fontsize=12, ha="center")
     axes.text(middle, 16.4, "causal: every slot sees itself and what stands to its left", color=ink, fontsize=10,
               ha="center", va="center")  # fmt: skip
     _head(axes, 0, PATCHES, "pixel head", IMAGE, strength)
-    _head(axes, PATCHES, PATCHES + 1 + len(WORDS), "vocabulary head", TEXT, strength)
+    _head(axes, PATCHES, PATCHES + 1 + len(WORDS), "text head", TEXT, strength)
 
 
 def _head(axes: Axes, first: int, end: int, name: str, colour: str, strength: float) -> None:
     """A linear head over the slots first … end-1."""
     left, width = FIRST_SLOT + first * SLOT, (end - first) * SLOT - 0.5
     _box(axes, left, 26.4, width, 4.2, colour, strength)
-    axes.text(left + width / 2, 28.5, name, color=tint(colour, strength), fontsize=10.5, fontweight="bold", ha="center",
-              va="center")  # fmt: skip
+    _name(axes, left + width / 2, 28.5, name, colour, strength, ha="center")
     for slot in range(first, end):
         _arrow(axes, [(_centre(slot), 23.1), (_centre(slot), 26.0)], strength, small=True)
 
@@ -152,9 +153,9 @@ def _draw_objective(axes: Axes, strength: float) -> None:
 def _loss(axes: Axes, first: int, end: int, name: str, text: str, colour: str, strength: float) -> None:
     """A bracket over the slots that count, and the loss they make."""
     left, right = FIRST_SLOT + first * SLOT + 0.2, FIRST_SLOT + end * SLOT - 0.7
-    ink, middle = tint(colour, strength), (left + right) / 2
-    axes.plot([left, left, right, right], [40, 41, 41, 40], color=ink, linewidth=1.5)
-    axes.text(middle, 48.9, name, color=ink, fontsize=11, fontweight="bold", ha="center", va="center")
+    middle = (left + right) / 2
+    axes.plot([left, left, right, right], [40, 41, 41, 40], color=tint(colour, strength), linewidth=1.5)
+    _name(axes, middle, 48.9, name, colour, strength, fontsize=11, ha="center")
     axes.text(middle, 44.6, text, color=tint(TRUE, strength), fontsize=10, ha="center", va="center")
 
 
@@ -199,8 +200,17 @@ def _box(axes: Axes, left: float, bottom: float, width: float, height: float, co
     axes.add_patch(box)
 
 
-def _heading(axes: Axes, left: float, bottom: float, text: str, strength: float) -> None:
-    axes.text(left, bottom, text, color=tint(TRUE, strength), fontsize=10.5, fontweight="bold", va="bottom")
+def _name(
+    axes: Axes, x: float, y: float, name: str, colour: str, strength: float, fontsize: float = 10.5, ha: str = "left"
+) -> None:
+    """A box's name, and its badge: the number of the notebook that builds it."""
+    (number,) = [box.notebook for box in BOXES if box.name == name]
+    x -= BADGE / 2 if ha == "center" else 0.0  # name and badge are centred together
+    ink = tint(colour, strength)
+    text = axes.text(x, y, name, color=ink, fontsize=fontsize, fontweight="bold", ha=ha, va="center_baseline")
+    badge = axes.annotate(number, (1, 0.5), (8, 0), text, "offset points", color="white", fontsize=9, zorder=5)
+    badge.set(ha="left", va="center")
+    badge.set_bbox({"boxstyle": "round,pad=0.28,rounding_size=0.55", "facecolor": ink, "edgecolor": "none"})
 
 
 def _arrow(axes: Axes, corners: list[tuple[float, float]], strength: float, small: bool = False) -> None:

@@ -9,8 +9,8 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
-from aimv2_lab.lessons.notebooks import WIDGET_VIEW, cleaned, execute, executed, read, write
-from tests.test_notebooks import run_strictly
+from aimv2_lab.lessons.budgets import Budget, Measured, declare, declared, run_strictly
+from aimv2_lab.lessons.notebooks import WIDGET_VIEW, budget, cleaned, execute, executed, read, write
 
 SHOWING = "from aimv2_lab.lessons.show import show\nshow('aimv2_lab.model.patches.TARGET_EPS')"
 
@@ -46,12 +46,12 @@ def test_a_lesson_whose_source_has_changed_fails(done: NotebookNode, tmp_path: P
     """The stored text stands for the old source: current passes, stale fails, and only in the cell that shows it."""
     write(tmp_path / "lesson.ipynb", done)
     current = run_strictly(tmp_path / "lesson.ipynb")
-    assert "3 passed" in current.stdout, current.stdout
+    assert "3 passed" in current.output, current.output
     data = done.cells[0].outputs[0].data
     data["text/markdown"] = data["text/markdown"].replace("1e-6", "1e-5")
     write(tmp_path / "lesson.ipynb", done)
     stale = run_strictly(tmp_path / "lesson.ipynb")
-    assert "1 failed, 2 passed" in stale.stdout, stale.stdout
+    assert "1 failed, 2 passed" in stale.output, stale.output
 
 
 def test_a_notebook_that_raises_is_left_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,3 +64,41 @@ def test_a_notebook_that_raises_is_left_as_it_was(tmp_path: Path, capsys: pytest
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
     with pytest.raises(CellExecutionError):
         executed(read(path), tmp_path)
+
+
+def test_time_and_memory_of_the_kernel_are_measured(tmp_path: Path) -> None:
+    """The kernel is a grandchild; what the measuring process itself holds does not count."""
+    ours = bytearray(900 * 2**20)
+    idle, busy = tmp_path / "idle.ipynb", tmp_path / "busy.ipynb"
+    write(idle, executed(notebook_of("1"), tmp_path))
+    work = "import time\nheld = bytearray(300 * 2**20)\nwhile time.process_time() < 4:\n    pass"
+    write(busy, executed(notebook_of(work), tmp_path))
+    little, much = run_strictly(idle), run_strictly(busy)
+    assert little.passed and much.passed and ours[0] == 0
+    assert little.peak_mib + 200 < much.peak_mib < 900
+    assert little.seconds + 2 < much.seconds < little.seconds + 20
+
+
+def test_a_budget_is_rounded_up_declared_and_kept(tmp_path: Path) -> None:
+    assert Measured(10.01, 399.0, True, "").rounded == Budget(15, 400)
+    notebook = notebook_of("1")
+    assert declared(notebook) is None
+    declare(notebook, Budget(15, 400))
+    assert declared(cleaned(notebook)) == Budget(15, 400)
+    notebook.metadata["aimv2_lab"] = {"seconds": 1.5, "peak_mib": 400}
+    with pytest.raises(ValueError, match=r"1\.5.*positive whole numbers"):
+        declared(notebook)
+
+
+def test_the_command_declares_what_it_measured_unless_the_notebook_fails(tmp_path: Path) -> None:
+    good, stale = tmp_path / "good.ipynb", tmp_path / "stale.ipynb"
+    done = executed(notebook_of("1 + 1"), tmp_path)
+    write(good, done)
+    done.cells[0].outputs[0].data["text/plain"] = "3"
+    write(stale, done)
+    before = stale.read_bytes()
+    with pytest.raises(SystemExit):
+        budget((stale, good))
+    assert stale.read_bytes() == before
+    written = declared(read(good))
+    assert written and written.seconds % 5 == 0 and written.peak_mib % 100 == 0

@@ -1,0 +1,175 @@
+"""AIM v1's entries: data, optimisation, probing, ablations."""
+
+from aimv2_lab.report.ledger.entries import Entry, Mark, Section, values
+
+_PUBLISHED = ("test_recipes.py::test_the_published_aim_v1",)
+_PRESET = "aim-600m"
+_OUT_OF_SCOPE = "needs data and scale that are not here"
+
+
+def _row(states: str, mark: Mark, field: str, stated: object) -> Entry:
+    """A setting that one field of the training recipe holds."""
+    where = "optimisation" if mark == "paper" else "appendix"
+    held = values(_PRESET, {f"training.{field}": stated})
+    return Entry(states, where, mark, (f"recipes.TrainingRecipe.{field}",), _PUBLISHED, "05: 3. The real thing", held)
+
+
+def _absent(states: str, where: str, why: str) -> Entry:
+    return Entry(states, where, "paper", absent=why)
+
+
+_DATA = Section(
+    "Data",
+    (
+        _absent(
+            "DFN-2B with probability 0.8 and ImageNet-1k with 0.2",
+            "pre-training data",
+            "one source per run; mixtures are to come",
+        ),
+        Entry(
+            "Pictures alone; captions are not read",
+            "pre-training data",
+            "paper",
+            ("model.aimv1.AIMv1.forward", "recipes.AIMv1Recipe.text_tokens"),
+            (
+                "model/test_aimv1.py::test_captions_are_refused",
+                "data/test_batches.py::test_a_recipe_without_text_needs_no_tokenizer_and_leaves_captions_alone",
+            ),
+            "05: 3. The real thing",
+            values(_PRESET, {"text_tokens": 0}),
+        ),
+        Entry(
+            "ImageNet's mean and deviation",
+            "ml-aim, ml-l3m",
+            "released code",
+            ("recipe_parts.IMAGENET_MEAN", "recipe_parts.IMAGENET_STD"),
+            _PUBLISHED,
+            "05: 3. The real thing",
+            values(_PRESET, {"data.mean": (0.485, 0.456, 0.406), "data.std": (0.229, 0.224, 0.225)}),
+        ),
+    ),
+)
+
+_OPTIMISATION = Section(
+    "Optimisation",
+    (
+        Entry(
+            "AdamW, one set of hyper-parameters for all sizes",
+            "optimisation",
+            "paper",
+            ("recipes._published_aimv1", "training.optimizers.build_optimizer"),
+            _PUBLISHED,
+            "05: 3. The real thing",
+        ),
+        _row("Peak learning rate 1e-3", "paper", "peak_lr", 1e-3),
+        _row("Batch of 4,096", "paper", "batch_size", 4096),
+        Entry(
+            "Linear warm-up, then cosine",
+            "optimisation",
+            "paper",
+            ("training.optimizers.learning_rate",),
+            ("training/test_optimizers.py::test_schedule_falls_like_a_cosine",),
+            "05: 3. The real thing",
+        ),
+        _row("Minimum learning rate 0 (the paper: effectively zero at the end)", "second-hand", "min_lr", 0.0),
+        _row("Warm-up of 31,250 iterations", "second-hand", "warmup_steps", 31_250),
+        _row("β₁ = 0.9, β₂ = 0.95", "second-hand", "betas", (0.9, 0.95)),
+        _row(
+            "Weight decay 0.05, multiplied by the rate; ours is multiplied by rate / peak, so it is 0.05 · 1e-3",
+            "second-hand",
+            "weight_decay",
+            0.05 * 1e-3,
+        ),
+        _row("Gradients clipped at 1.0", "second-hand", "gradient_clip", 1.0),
+        Entry(
+            "Crop scale 0.4 … 1 (ratio 0.75 … 1.33, bicubic and flip 0.5 are second-hand)",
+            "crop ablation",
+            "paper",
+            ("recipes.DataRecipe.crop_scale", "data.transforms.training_view"),
+            _PUBLISHED,
+            "01: A batch",
+            values(
+                _PRESET,
+                {"data.crop_scale": (0.4, 1.0), "data.crop_ratio": (0.75, 1.33), "data.flip_probability": 0.5},
+            ),
+        ),
+        Entry(
+            "Colour jitter in ml-l3m's example configuration",
+            "ml-l3m",
+            "released code",
+            absent="the paper lists none",
+        ),
+    ),
+)
+
+_PROBE = Section(
+    "Transfer",
+    (
+        Entry(
+            "Attentive probe: attention pooling with a learned query, then a linear classifier",
+            "attentive probe",
+            "paper",
+            ("evaluation.probe.AttentiveProbe",),
+            ("evaluation/test_probe.py::test_it_finds_the_patch_that_tells",),
+            "10",
+        ),
+        Entry(
+            "Probe input: the mean of six consecutive blocks' outputs, last or best",
+            "ml-aim",
+            "released code",
+            absent="our probe reads the last layer; `hidden_states` gives the others",
+        ),
+        _absent("Fifteen benchmarks, Table 6; last and best layer", "Tables 6, 7", _OUT_OF_SCOPE),
+        _absent("LoRA of rank 8 on the trunk", "Tables 7, 8", "to come in part II"),
+        Entry(
+            "Probe's optimisation: 100 epochs, batch 1,024, clip 3.0, warm-up of 5 epochs",
+            "appendix",
+            "second-hand",
+            absent="our probe is fitted to the generated world with settings of our choice",
+        ),
+    ),
+)
+
+_ABLATIONS = Section(
+    "Ablations",
+    (
+        Entry(
+            "Targets: normalised pixels, or raw ones",
+            "Table 3",
+            "paper",
+            ("recipes.ObjectiveRecipe.target", "model.objective.pixel_targets"),
+            ("model/test_objective.py::test_raw_targets_are_the_next_patches_as_they_are",),
+            "05: 3. The real thing",
+        ),
+        _absent("Targets: k-means clusters, dVAE tokens", "Table 3", "not built: no better in the paper"),
+        _absent("Order: raster, spiral, checkerboard, random", "Table 3", "raster only: the best in the paper"),
+        Entry(
+            "Attention: causal or prefix in pre-training",
+            "Table 3",
+            "paper",
+            ("recipes.ObjectiveRecipe.encoder_attention", "data.batches.draw_prefix_length"),
+            ("data/test_batches.py::test_prefix_lengths_of_the_ablations",),
+            "03: 5. How long is a prefix?",
+        ),
+        Entry(
+            "Head: none, or MLPs; widths 512 … 2048, depths 6 … 12",
+            "Table 3",
+            "paper",
+            ("recipes.PixelHeadRecipe.width", "recipes.PixelHeadRecipe.depth"),
+            ("model/test_aimv1.py::test_a_head_of_depth_zero_is_one_linear_layer",),
+            "05: 3. The real thing",
+        ),
+        _absent("Head: a transformer", "Table 3", "not built: little better in the paper, and dearer"),
+        Entry(
+            "Crop scale from 0.08, 0.4 or 1.0",
+            "Table 3",
+            "paper",
+            ("recipes.DataRecipe.crop_scale",),
+            ("data/test_transforms.py::test_boxes_have_the_areas_and_ratios_asked_for",),
+        ),
+        _absent("Masked prediction of 50 % or 75 %", "ablations", "rival objectives are to come (notebook 11)"),
+        _absent("Deep or wide at 0.6B; longer schedules", "ablations", _OUT_OF_SCOPE),
+    ),
+)
+
+SECTIONS = (_DATA, _OPTIMISATION, _PROBE, _ABLATIONS)
