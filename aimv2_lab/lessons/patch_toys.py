@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from aimv2_lab.data.batches import Batch
+from aimv2_lab.evaluation.next_patch import error_by_attention as error_by_attention
 from aimv2_lab.lessons.mask_mistakes import MaskRule, with_mask
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.masks import prefix_mask
-from aimv2_lab.model.objective import pixel_errors
 from aimv2_lab.recipes import Recipe, recipe
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.step import loss_counts, train_step
@@ -94,21 +94,3 @@ def _batch(pictures: Pictures, size: int, prefix_length: int | None, draws: torc
         lengths = torch.full_like(lengths, prefix_length)
     no_text = torch.empty(size, 0, dtype=torch.long)
     return Batch(images, no_text, no_text.bool(), lengths, tuple(map(str, range(size))))
-
-
-@torch.no_grad()
-def error_by_attention(model: AIMv2, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Next-patch error (I-1,) of every output under causal and under bidirectional attention to the same patches.
-
-    Output i may look at patches 0 … i both times. Causally each of them sees the earlier ones; with a prefix of i+1
-    they all see each other, as at inference.
-    """
-    size, patches = model.recipe.encoder.patch_size, model.recipe.encoder.patches
-    no_text = torch.empty(len(images), 0, dtype=torch.long)
-
-    def errors(prefix_length: int) -> Tensor:
-        lengths = torch.full((len(images),), prefix_length)
-        return pixel_errors(model(images, no_text, lengths).pixels, images, size).mean(dim=0)
-
-    wide = torch.stack([errors(output + 1)[output] for output in range(patches - 1)])
-    return errors(1), wide

@@ -35,7 +35,7 @@ def draw_losses_over_floor(losses: Mapping[str, Sequence[float]], floor: float) 
         ends[name] = smooth[-1].item()
     axes.axhline(floor, color=TRUE, linewidth=1, linestyle=":", label=f"noise floor {floor:.3f}")
     axes.set(xlabel="step", ylabel=f"pixel loss, mean of {SMOOTHED} steps")
-    axes.legend(loc="lower left")
+    axes.legend(loc="best")
     below = [name for name, end in ends.items() if end < LEVEL * floor]
     axes.set_title(f"Ends below the noise floor: {', '.join(below)}" if below else "No run ends below the noise floor")
     return figure

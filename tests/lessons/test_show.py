@@ -12,7 +12,7 @@ import torch
 from aimv2_lab.lessons.show import ROOT, show
 from aimv2_lab.model import masks, patches
 from aimv2_lab.model.encoder import VisionEncoder
-from aimv2_lab.recipes import EncoderRecipe
+from aimv2_lab.recipes import EncoderRecipe, TrunkRecipe
 
 
 def test_a_function_is_shown_with_path_name_and_text() -> None:
@@ -27,7 +27,7 @@ def test_a_function_is_shown_with_path_name_and_text() -> None:
         (VisionEncoder, "VisionEncoder", "class VisionEncoder"),
         (VisionEncoder.forward, "VisionEncoder.forward", "def forward"),
         (EncoderRecipe, "EncoderRecipe", "@dataclass(frozen=True)\nclass EncoderRecipe"),
-        (EncoderRecipe.patches, "EncoderRecipe.patches", "@property\ndef patches"),
+        (TrunkRecipe.hidden, "TrunkRecipe.hidden", "@property\ndef hidden"),
         (masks, "aimv2_lab.model.masks", '"""Who may look at whom'),
         ("aimv2_lab.model.patches.TARGET_EPS", "TARGET_EPS", "TARGET_EPS = 1e-6"),
     ],

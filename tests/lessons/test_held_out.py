@@ -1,0 +1,46 @@
+"""Held-out scenes, their words, and pictures unlike any of training."""
+
+from __future__ import annotations
+
+import torch
+
+from aimv2_lab.data.captions import words
+from aimv2_lab.data.tokenizer import load_tokenizer
+from aimv2_lab.evaluation.facts import score_captions
+from aimv2_lab.lessons.held_out import drawn_at, held_out, odd_pictures, words_of
+from aimv2_lab.model.aimv2 import AIMv2
+from aimv2_lab.recipes import recipe
+
+TINY = recipe("tiny")
+
+
+def test_pictures_scenes_and_captions_belong_together() -> None:
+    held = held_out(TINY, 6)
+    assert len(held.scenes) == len(held.captions) == 6 and held.images.shape == (6, 3, 48, 48)
+    assert score_captions(held.captions, held.scenes).true_share == 1
+    torch.testing.assert_close(drawn_at(held.scenes, 48, TINY.data), held.images)
+    assert {scene.split for scene in held.scenes} == {"validation"}
+
+
+def test_the_heldout_split_shows_pairs_that_training_never_does() -> None:
+    def pairs(split: str) -> set[tuple[str, str]]:
+        return {(o.shape, o.colour) for scene in held_out(TINY, 40, split).scenes for o in scene.objects}
+
+    assert len(pairs("heldout")) == 5 and not pairs("heldout") & pairs("validation")
+
+
+def test_words_end_with_the_end_token() -> None:
+    tokenizer = load_tokenizer("world")
+    tokens, _ = tokenizer.encode(["a red bar.", "a thing"], 40)
+    rows = words_of(tokenizer, tokens)
+    assert [row[:-1] for row in rows] == [["a", "red", "bar", "."], ["a", "thing"]]
+    assert {row[-1] for row in rows}.isdisjoint(words())
+
+
+def test_odd_pictures_are_odd_in_the_way_they_say() -> None:
+    odd = {one.name: one.image for one in odd_pictures(AIMv2(TINY).eval(), load_tokenizer("world"))}
+    sizes = {name: tuple(image.shape) for name, image in odd.items()}
+    assert sizes.pop("scene 0, twice the size") == (1, 3, 96, 96)
+    assert set(sizes.values()) == {(1, 3, 48, 48)} and len(sizes) == 4
+    spread = {name: image.flatten(2).std(dim=-1).max().item() for name, image in odd.items()}
+    assert spread["an empty ground"] < 0.1 < spread["one object"] < spread["noise"]
