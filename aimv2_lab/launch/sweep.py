@@ -1,7 +1,7 @@
 """Train a recipe once for every seed, and every value of one field, and store what came out as small JSON.
 
     python -m aimv2_lab.launch.sweep --name tiny_seeds --recipe tiny --seeds 1,2,3,4,5,6,7,8,9,10
-    python -m aimv2_lab.launch.sweep --name pixel_weight --recipe tiny --training.steps 800 --seeds 1,2,3 \
+    python -m aimv2_lab.launch.sweep --name my_weights --recipe tiny --training.steps 800 --seeds 1,2,3 \
         --vary objective.pixel_weight --values 0,0.1,0.4,1.6
 
 Runs lie in runs/sweeps/NAME; finished ones are used again, an interrupted one goes on where it stopped. The result is
@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from aimv2_lab.evaluation.measure import measure_run
+from aimv2_lab.formats.folder import RECIPE_FILE
 from aimv2_lab.launch.command import Options, end_plainly, read_command
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.report.curves import store_curves
-from aimv2_lab.report.stored import save_result
+from aimv2_lab.report.stored import refuse_other_command, save_result
 from aimv2_lab.training.loop import pretrain
-from aimv2_lab.training.run import read_metrics, replace_text
+from aimv2_lab.training.run import read_metrics, refuse_other_recipe, replace_text
 
 MEASURES = "measures.json"
 
@@ -64,12 +65,18 @@ def run_one(recipe: AnyRecipe, run: Path) -> dict[str, Any]:
         measures = {name: round(value, 4) for name, value in measure_run(model, run).items()}
         found = {"measures": measures, "seconds": round(time.process_time() - started, 1)}
         replace_text(file, json.dumps(found) + "\n")
+    refuse_other_recipe(run / RECIPE_FILE, recipe)
     found = json.loads(file.read_text())
     return {**found, "curves": store_curves(read_metrics(run, "train"))}
 
 
 def sweep_recipe(sweep: argparse.Namespace, options: Options, command: str) -> Path:
-    """Every run in turn, then the stored result."""
+    """Every run in turn, then the stored result.
+
+    Raises ValueError when a run of that name was trained from another recipe, or the result was made by another
+    command: neither is passed off as this one's, nor overwritten.
+    """
+    refuse_other_command(sweep.name, command)
     runs = []
     for value in sweep.values:
         for seed in sweep.seeds:

@@ -27,14 +27,13 @@ WINDOWS_OUTSIDE = 3
 NEIGHBOURS = 3  # windows on either side whose spread is averaged: ten seeds alone give a ragged one
 
 CAUSES: Mapping[tuple[str, str], str] = {
-    ("pixel", "above"): "learning rate or warm-up changed; targets or pictures not normalised; targets shifted; "
-    "positions missing",
-    ("pixel", "below"): "during warm-up, a larger learning rate; later, a leak: the mask, the shift or the prefix "
-    "shows a prediction its target; or pictures that repeat",
+    ("pixel", "above"): "learning rate or warm-up changed; targets or pictures not normalised",
+    ("pixel", "below"): "during warm-up, a larger learning rate; later, targets that are not the next patch, or a leak "
+    "through mask or prefix that shows a prediction its target",
     ("text", "above"): "learning rate or warm-up changed; pictures and captions no longer belong together; "
     "another tokenizer",
     ("text", "below"): "during warm-up, a larger learning rate; later, padding counted as text; a caption that sees "
-    "its own next token; captions that repeat",
+    "its own next token",
 }
 NAMES: Mapping[str, str] = {"pixel": "pixel loss", "text": "caption loss"}
 TINY_SEEDS = "tiny_seeds"  # the stored result whose runs make the band

@@ -53,6 +53,13 @@ def save_result(
     return file
 
 
+def refuse_other_command(name: str, command: str, folder: Path = FOLDER) -> None:
+    """Raise ValueError when the result of that name was made by another command: it would be lost."""
+    file = folder / f"{name}.json"
+    if file.exists() and (made_by := load_result(name, folder).command) != command:
+        raise ValueError(f"{file} was made by {made_by!r}; choose another --name, or remove the file to replace it")
+
+
 def load_result(name: str, folder: Path = FOLDER) -> StoredResult:
     """The stored result of that name; raises UnknownName, a KeyError, with the nearest names that exist."""
     file = folder / f"{name}.json"

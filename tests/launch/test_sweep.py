@@ -55,3 +55,15 @@ def test_a_finished_run_is_used_again(stored: Path, tmp_path: Path, monkeypatch:
 def test_a_field_and_its_values_belong_together(own: list[str]) -> None:
     with pytest.raises(ValueError, match="belong together"):
         read_sweep(["--name", "half", *own])
+
+
+def test_numbers_of_another_recipe_are_not_passed_off_as_this_ones(stored: Path, tmp_path: Path) -> None:
+    arguments = ["--name", "seeds", "--seeds", "3", *SHORT, "--run", str(tmp_path / "runs")]
+    sweep_recipe(*read_sweep(arguments), "first")
+    with pytest.raises(ValueError, match=r"objective\.pixel_weight was 0\.4, is 2\.0"):
+        sweep_recipe(*read_sweep([*arguments, "--objective.pixel-weight", "2"]), "first")
+
+
+def test_another_commands_result_is_not_overwritten() -> None:
+    with pytest.raises(ValueError, match=r"tiny_seeds.json was made by 'python -m .*choose another --name"):
+        sweep_recipe(*read_sweep(["--name", "tiny_seeds", "--seeds", "1"]), "python -m aimv2_lab.launch.sweep")
