@@ -10,16 +10,24 @@ from aimv2_lab.model.objective import pixel_errors
 
 
 @torch.no_grad()
+def next_patch_errors(model: AnyModel, images: Tensor, prefix_length: int) -> Tensor:
+    """Squared error (B, I-1) of outputs 0 … I-2, all images (B, 3, height, width) with the same prefix.
+
+    In the units of the recipe's pixel loss. Errors of outputs that do not count are there as well.
+    """
+    recipe = model.recipe
+    lengths = torch.full((len(images),), prefix_length, device=images.device)
+    no_text = torch.empty(len(images), 0, dtype=torch.long, device=images.device)
+    pixels = model(images, no_text, lengths).pixels
+    return pixel_errors(pixels, images, recipe.encoder.patch_size, recipe.objective.target)
+
+
 def errors_by_position(model: AnyModel, images: Tensor, prefix_length: int = 1) -> Tensor:
     """Mean squared error (I-1,) of outputs 0 … I-2 over pictures (N, 3, height, width), all with the same prefix.
 
     With M = 1, plain causal attention, every output counts; with a longer one, those from M - 1 on.
     """
-    recipe = model.recipe
-    lengths = torch.full((len(images),), prefix_length)
-    no_text = torch.empty(len(images), 0, dtype=torch.long)
-    pixels = model(images, no_text, lengths).pixels
-    return pixel_errors(pixels, images, recipe.encoder.patch_size, recipe.objective.target).mean(dim=0)
+    return next_patch_errors(model, images, prefix_length).mean(dim=0)
 
 
 def error_by_attention(model: AnyModel, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,8 +12,8 @@ from torch import Tensor
 from aimv2_lab.data.transforms import evaluation_view
 from aimv2_lab.data.world import Scene, masks, render
 from aimv2_lab.data.world.settings import COLOURS
+from aimv2_lab.evaluation.next_patch import next_patch_errors
 from aimv2_lab.model.aimv2 import AIMv2
-from aimv2_lab.model.objective import pixel_errors
 from aimv2_lab.model.patches import patchify, standardise
 from aimv2_lab.recipes import DataRecipe
 
@@ -28,7 +28,7 @@ def patch_kinds(scenes: Sequence[Scene], image_size: int, patch_size: int) -> Te
     """
     found = []
     for scene in scenes:
-        shown = torch.from_numpy(masks(scene, image_size))[:, None].expand(-1, 3, -1, -1)
+        shown = torch.from_numpy(masks(scene, image_size, visible=True))[:, None].expand(-1, 3, -1, -1)
         touched = patchify(shown, patch_size).any(dim=-1)  # (objects, I)
         begins = (touched & (touched.cumsum(dim=1) == 1)).any(dim=0)
         found.append(torch.where(begins, BEGINS, torch.where(touched.any(dim=0), GOES_ON, GROUND)))
@@ -44,16 +44,12 @@ def colours_at(scenes: Sequence[Scene], image_size: int, stride: int) -> Tensor:
     return found
 
 
-@torch.no_grad()
 def prediction_errors(model: AIMv2, images: Tensor, prefix_length: int) -> Tensor:
     """Squared error (B, I) of every predicted patch under one prefix length, NaN for the patches of the prefix.
 
     In the units of the pixel loss: a blank guess costs 1.
     """
-    lengths = torch.full((len(images),), prefix_length, device=images.device)
-    no_text = torch.empty(len(images), 0, dtype=torch.long, device=images.device)
-    errors = pixel_errors(model(images, no_text, lengths).pixels, images, model.recipe.encoder.patch_size)
-    errors = torch.nn.functional.pad(errors, (1, 0))
+    errors = torch.nn.functional.pad(next_patch_errors(model, images, prefix_length), (1, 0))
     errors[:, :prefix_length] = torch.nan
     return errors
 

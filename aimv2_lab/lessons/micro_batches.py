@@ -9,8 +9,7 @@ from torch import Tensor
 
 from aimv2_lab.data.batches import Batch
 from aimv2_lab.model.aimv2 import AIMv2
-from aimv2_lab.model.objective import LossCounts, Losses, losses
-from aimv2_lab.training.step import loss_counts
+from aimv2_lab.training.step import batch_losses, loss_counts
 
 
 class Cut(NamedTuple):
@@ -29,13 +28,6 @@ class Pulls(NamedTuple):
     cosine: float
 
 
-def part_losses(model: AIMv2, batch: Batch, counts: LossCounts) -> Losses:
-    """A (micro-)batch's share of the losses of the global batch that `counts` describes."""
-    said = model(batch.images, batch.tokens, batch.prefix_lengths)
-    weight, size = model.recipe.objective.pixel_weight, model.recipe.encoder.patch_size
-    return losses(said, batch.images, batch.tokens, batch.counted, batch.prefix_lengths, counts, weight, size)
-
-
 def cut_losses(model: AIMv2, batch: Batch, micro_batch_size: int, own_counts: bool) -> Cut:
     """Losses and gradient of a batch that is cut up.
 
@@ -49,7 +41,7 @@ def cut_losses(model: AIMv2, batch: Batch, micro_batch_size: int, own_counts: bo
     weights = list(model.parameters())
     pixel, text, gradient = 0.0, 0.0, torch.zeros(sum(weight.numel() for weight in weights))
     for part in parts:
-        found = part_losses(model, part, loss_counts(part, model.recipe) if own_counts else whole)
+        found = batch_losses(model, part, loss_counts(part, model.recipe) if own_counts else whole, model.recipe)
         pixel, text = pixel + share * found.pixel.item(), text + share * found.text.item()
         gradient += share * _joined(torch.autograd.grad(found.total, weights))
     return Cut(pixel, text, gradient)
@@ -57,7 +49,8 @@ def cut_losses(model: AIMv2, batch: Batch, micro_batch_size: int, own_counts: bo
 
 def encoder_pulls(model: AIMv2, batch: Batch) -> Pulls:
     """How hard each loss pulls on the encoder, and whether they pull the same way."""
-    found, weights = part_losses(model, batch, loss_counts(batch, model.recipe)), list(model.encoder.parameters())
+    recipe, weights = model.recipe, list(model.encoder.parameters())
+    found = batch_losses(model, batch, loss_counts(batch, recipe), recipe)
     pixel = _joined(torch.autograd.grad(found.pixel, weights, retain_graph=True))
     text = _joined(torch.autograd.grad(found.text, weights))
     return Pulls(pixel.norm().item(), text.norm().item(), torch.cosine_similarity(pixel, text, dim=0).item())

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from aimv2_lab.data.batches import Batch, batches
-from aimv2_lab.data.sources import open_source
-from aimv2_lab.data.world.source import WorldSource
+from aimv2_lab.evaluation.measure import world_source
 from aimv2_lab.evaluation.world import world_pictures
 from aimv2_lab.lessons.patch_toys import noise
 from aimv2_lab.model.aimv1 import AIMv1
@@ -93,9 +92,7 @@ def _noise_batch(plan: AIMv1Recipe, draws: torch.Generator) -> Batch:
 
 def held_out_pictures(plan: AnyRecipe = SHORT, count: int = 256) -> Tensor:
     """The first pictures (N, 3, height, width) of the world's validation scenes, normalised."""
-    source = open_source(plan.data.source, "validation", plan.data, plan.encoder.image_size)
-    assert isinstance(source, WorldSource)
-    return world_pictures(source, range(count), plan.data, plan.encoder.image_size)
+    return world_pictures(world_source(plan), range(count), plan.data, plan.encoder.image_size)
 
 
 def guess_errors(images: Tensor, patch_size: int, target: PixelTarget = "standardised") -> dict[str, Tensor]:

@@ -17,12 +17,16 @@ from aimv2_lab.training.optimizers import build_optimizer, learning_rate
 ModelT = TypeVar("ModelT", bound=AnyModel, default=AnyModel, covariant=True)
 
 
-class Engine(Protocol):
-    """The three verbs that a training step needs of whatever drives the model."""
+class Predictor(Protocol):
+    """What losses need: an engine, or a model as it is."""
 
     def forward(self, images: Tensor, tokens: Tensor, prefix_lengths: Tensor | None) -> Predictions:
-        """The model's predictions, in the engine's precision."""
+        """The model's predictions; an engine's are in its precision."""
         ...
+
+
+class Engine(Predictor, Protocol):
+    """The three verbs that a training step needs of whatever drives the model."""
 
     def backward(self, loss: Tensor) -> None:
         """Add the loss's gradients to those of this step's earlier micro-batches."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from aimv2_lab.data.batches import Batch
 from aimv2_lab.model.objective import LossCounts, Losses, losses
 from aimv2_lab.recipes import AnyRecipe
-from aimv2_lab.training.engine import Engine
+from aimv2_lab.training.engine import Engine, Predictor
 
 
 class StepResult(NamedTuple):
@@ -27,10 +27,10 @@ def loss_counts(batch: Batch, recipe: AnyRecipe) -> LossCounts:
     return LossCounts(batch.counted_patches(recipe.encoder.patches), batch.counted_tokens)
 
 
-def batch_losses(engine: Engine, batch: Batch, counts: LossCounts, recipe: AnyRecipe) -> Losses:
+def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe: AnyRecipe) -> Losses:
     """The share of one (micro-)batch in the losses of the global batch that `counts` describes."""
     sees_all = recipe.objective.encoder_attention == "bidirectional"
-    predictions = engine.forward(batch.images, batch.tokens, None if sees_all else batch.prefix_lengths)
+    predictions = predictor.forward(batch.images, batch.tokens, None if sees_all else batch.prefix_lengths)
     return losses(
         predictions,
         batch.images,

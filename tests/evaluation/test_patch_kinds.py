@@ -10,10 +10,12 @@ from torch import Tensor
 
 from aimv2_lab.data.world import Scene, make_scene, masks, world_settings
 from aimv2_lab.data.world.settings import COLOURS
+from aimv2_lab.data.world.source import open_world
 from aimv2_lab.evaluation.patch_kinds import (
     BEGINS,
     GOES_ON,
     GROUND,
+    KINDS,
     colours_at,
     error_by_kind,
     noise_floor,
@@ -94,3 +96,19 @@ def test_means_are_taken_over_what_was_predicted() -> None:
     kinds = torch.tensor([[BEGINS, GROUND, GROUND, GOES_ON]])
     ground, goes_on, begins = error_by_kind(errors, kinds)
     assert (ground, goes_on) == (2.0, 5.0) and begins != begins
+
+
+def test_a_patch_is_ground_beginning_or_continuation_of_an_object() -> None:
+    source, size = open_world("world:easy", "validation", size=48), 12
+    kinds = patch_kinds([source.scene(scene) for scene in range(6)], 48, size)[:, 1:]
+    assert kinds.shape == (6, 15)
+    for scene, row in enumerate(kinds.tolist()):
+        begun: set[int] = set()
+        for patch in range(16):
+            rows, columns = (slice(size * place, size * (place + 1)) for place in divmod(patch, 4))
+            pixels = torch.tensor(masks(source.scene(scene), 48, visible=True)[:, rows, columns])
+            held = pixels.flatten(1).any(dim=1).tolist()
+            here = {number for number, holds in enumerate(held) if holds}
+            expected = "an object begins" if here - begun else "an object goes on" if here else "ground"
+            begun |= here
+            assert patch == 0 or KINDS[row[patch - 1]] == expected
