@@ -13,7 +13,7 @@ demo: .venv/.installed
 	$(BIN)/python -m aimv2_lab.launch.demo
 
 test: .venv/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-browser: .venv/.installed
 	$(BIN)/python -m pytest -m browser tests/browser

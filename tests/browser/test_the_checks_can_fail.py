@@ -75,7 +75,10 @@ FAULTS = {
         "changes nothing",
     ),
     "buttons without answer": ("ipywidgets.ToggleButtons(options=['one', 'two'])", "pressed two changes nothing"),
-    "a button too narrow": ("predict('Which?', ['one', 'one that nobody can read to its end'])", "is cut"),
+    "a button too narrow": (
+        "ipywidgets.ToggleButtons(options=['one', 'that nobody can read'], style={'button_width': '40px'})",
+        "is cut",
+    ),
     "an error in place of the picture": ("slider_figure(draw, fixed={'raised_at': 5}, size=(1, 8, 2))", "too large"),
     "an error from the start": ("slider_figure(draw, fixed={'raised_at': 1}, size=(1, 8, 2))", "size 2 is too large"),
     "an error that only the log shows": (
