@@ -6,9 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from aimv2_lab.data.sources import open_source
 from aimv2_lab.data.tokenizer import load_tokenizer
-from aimv2_lab.data.world.source import WorldSource
 from aimv2_lab.evaluation.next_patch import error_by_attention
 from aimv2_lab.evaluation.world import (
     PROBE_TRAINED,
@@ -19,19 +17,11 @@ from aimv2_lab.evaluation.world import (
     shape_accuracy,
     world_pictures,
 )
+from aimv2_lab.evaluation.world import world_source as world_source  # read from here by lessons/next_patch.py
 from aimv2_lab.model.aimv1 import AIMv1
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.models import AnyModel
-from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.run import TOKENIZER, read_metrics
-
-
-def world_source(recipe: AnyRecipe) -> WorldSource:
-    """The held-out scenes of a recipe's world; raises ValueError when its data are no generated scenes."""
-    source = open_source(recipe.data.source, "validation", recipe.data, recipe.encoder.image_size)
-    if not isinstance(source, WorldSource):
-        raise ValueError(f"generated scenes are needed, whose truth is known; data.source is {recipe.data.source!r}")
-    return source
 
 
 def measure_run(model: AnyModel, run: Path) -> dict[str, float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aimv2_lab.data.sources import open_source
 from aimv2_lab.data.tokenizer import CaptionTokenizer
 from aimv2_lab.data.transforms import evaluation_view
 from aimv2_lab.data.world.source import WorldSource
@@ -17,11 +18,19 @@ from aimv2_lab.evaluation.probe import accuracy, train_probe
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.encoder import VisionEncoder
 from aimv2_lab.model.generation import generate
-from aimv2_lab.recipes import DataRecipe
+from aimv2_lab.recipes import AnyRecipe, DataRecipe
 
 TESTED = range(512)  # held-out scenes on which captions and probes are tested
 PROBE_TRAINED = range(512, 2048)  # held-out scenes on which probes are trained
 SHOWN = range(4)  # held-out scenes that reports show: the first ones, so that none can be chosen
+
+
+def world_source(recipe: AnyRecipe) -> WorldSource:
+    """The held-out scenes of a recipe's world; raises ValueError when its data are no generated scenes."""
+    source = open_source(recipe.data.source, "validation", recipe.data, recipe.encoder.image_size)
+    if not isinstance(source, WorldSource):
+        raise ValueError(f"generated scenes are needed, whose truth is known; data.source is {recipe.data.source!r}")
+    return source
 
 
 def world_pictures(source: WorldSource, indices: Sequence[int], data: DataRecipe, size: int) -> Tensor:

@@ -12,8 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from aimv2_lab.data.tokenizer import load_tokenizer
-from aimv2_lab.evaluation.measure import world_source
-from aimv2_lab.evaluation.world import evaluate_world
+from aimv2_lab.evaluation.world import evaluate_world, world_source
 from aimv2_lab.launch.command import Options, end_plainly, read_command
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.recipes import Recipe

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from aimv2_lab.evaluation.measure import world_source
-from aimv2_lab.evaluation.world import caption_truth, captions, world_pictures
+from aimv2_lab.evaluation.world import caption_truth, captions, world_pictures, world_source
 from aimv2_lab.lessons.trained import TRAINED, load_trained, store
 from aimv2_lab.recipes import differences, recipe
 from aimv2_lab.training.loop import pretrain
