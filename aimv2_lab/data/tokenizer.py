@@ -74,6 +74,17 @@ class CaptionTokenizer:
             row = row[: row.index(self.end_id)]
         return str(self.tokenizer.decode([i for i in row if i != self.pad_id])).strip()
 
+    def words(self, ids: Sequence[int] | Tensor) -> list[str]:
+        """What each id of one row stands for, up to its first end token, which is called "end".
+
+        These are words where one word is one token, as in the generated world; elsewhere they are pieces of words.
+        """
+        row = [int(i) for i in ids]
+        if self.end_id in row:
+            row = row[: row.index(self.end_id) + 1]
+        names = map(str, self.tokenizer.convert_ids_to_tokens(row))
+        return ["end" if number == self.end_id else name for number, name in zip(row, names, strict=True)]
+
     def save(self, folder: str | Path) -> None:
         """Write the tokenizer so that `load_tokenizer(folder)` and transformers' AutoTokenizer read it."""
         self.tokenizer.save_pretrained(str(folder))

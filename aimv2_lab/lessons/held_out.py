@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from aimv2_lab.data.tokenizer import CaptionTokenizer
-from aimv2_lab.data.transforms import evaluation_view
+from aimv2_lab.data.transforms import denormalise, evaluation_view
 from aimv2_lab.data.world import Scene, make_scene, render, world_settings
 from aimv2_lab.data.world.source import open_world
 from aimv2_lab.evaluation.world import captions, world_pictures
@@ -20,28 +20,28 @@ from aimv2_lab.recipes import DataRecipe, Recipe
 
 
 class HeldOut(NamedTuple):
-    """Scenes that no training step has shown: normalised pictures (N, 3, size, size), scenes, one true caption each."""
+    """Scenes that no training step has shown, with one true caption each.
+
+    `images` and `pictures` (N, 3, size, size) are the same views: normalised as the encoder gets them, and in 0 … 1 for
+    the eye.
+    """
 
     images: Tensor
+    pictures: Tensor
     scenes: list[Scene]
     captions: list[str]
 
 
-def held_out(recipe: Recipe, count: int, split: str = "validation") -> HeldOut:
-    """The first `count` scenes of a split of the recipe's world; "heldout" holds the unseen combinations alone."""
+def held_out(recipe: Recipe, count: int, split: str = "validation", view: int = 0) -> HeldOut:
+    """The first `count` scenes of a split of the recipe's world; "heldout" holds the unseen combinations alone.
+
+    `view` says which of a scene's captions.
+    """
     size, indices = recipe.encoder.image_size, range(count)
     source = open_world(recipe.data.source, split, size)
     images = world_pictures(source, indices, recipe.data, size)
-    return HeldOut(images, [source.scene(i) for i in indices], [source[i].captions[0] for i in indices])
-
-
-def words_of(tokenizer: CaptionTokenizer, tokens: Tensor) -> list[list[str]]:
-    """The words of every row of tokens (B, T), up to the end token and with it, where one word is one token."""
-    rows = []
-    for row in tokens.tolist():
-        stop = row.index(tokenizer.end_id) + 1 if tokenizer.end_id in row else len(row)
-        rows.append([str(word) for word in tokenizer.tokenizer.convert_ids_to_tokens(row[:stop])])
-    return rows
+    scenes, texts = [source.scene(i) for i in indices], [source[i].captions[view] for i in indices]
+    return HeldOut(images, denormalise(images, recipe.data), scenes, texts)
 
 
 def drawn_at(scenes: Sequence[Scene], size: int, data: DataRecipe) -> Tensor:

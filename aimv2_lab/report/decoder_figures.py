@@ -129,7 +129,7 @@ def draw_words_and_pictures(by_kind: Mapping[str, Sequence[float]], by_place: Se
     right.set_ylim(0, 1.45 * max(float(curve.max()) for curve in by_place))  # room for the legend
     right.legend(loc="upper right")
     needing = [kind for kind, (own, _, other) in by_kind.items() if other - own > NEEDS]
-    figure.suptitle(f"These need their picture: {', '.join(needing) or 'none'}", x=0.01, ha="left", fontsize=11)
+    figure.suptitle(f"These words need their picture: {', '.join(needing) or 'none'}", x=0.01, ha="left", fontsize=11)
     return figure
 
 

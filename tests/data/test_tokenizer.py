@@ -54,6 +54,17 @@ def test_end_is_counted_and_pads_are_not(name: str) -> None:
         assert set(row[length:]) <= {tokenizer.pad_id}
 
 
+def test_words_end_with_the_end_token() -> None:
+    tokenizer = make("world")
+    tokens, counted = tokenizer.encode(TEXTS, 60)
+    for row, counts, text in zip(tokens, counted, TEXTS, strict=True):
+        said = tokenizer.words(row)
+        assert said[-1] == "end" and len(said) == int(counts.sum())
+        assert " ".join(said[:-1]).replace(" .", ".").replace(" ,", ",") == text
+        assert tokenizer.words(row[:2]) == said[:2]  # nothing is added where no end token stands
+    assert "end" not in words()
+
+
 @BOTH
 def test_long_captions_are_cut_and_still_end(name: str) -> None:
     tokenizer = make(name)

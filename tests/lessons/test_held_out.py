@@ -1,13 +1,15 @@
-"""Held-out scenes, their words, and pictures unlike any of training."""
+"""Held-out scenes, and pictures unlike any of training."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from PIL import Image
 
-from aimv2_lab.data.captions import words
 from aimv2_lab.data.tokenizer import load_tokenizer
+from aimv2_lab.data.world.source import open_world
 from aimv2_lab.evaluation.facts import score_captions
-from aimv2_lab.lessons.held_out import drawn_at, held_out, odd_pictures, words_of
+from aimv2_lab.lessons.held_out import drawn_at, held_out, odd_pictures
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.recipes import recipe
 
@@ -29,12 +31,16 @@ def test_the_heldout_split_shows_pairs_that_training_never_does() -> None:
     assert len(pairs("heldout")) == 5 and not pairs("heldout") & pairs("validation")
 
 
-def test_words_end_with_the_end_token() -> None:
-    tokenizer = load_tokenizer("world")
-    tokens, _ = tokenizer.encode(["a red bar.", "a thing"], 40)
-    rows = words_of(tokenizer, tokens)
-    assert [row[:-1] for row in rows] == [["a", "red", "bar", "."], ["a", "thing"]]
-    assert {row[-1] for row in rows}.isdisjoint(words())
+def test_pictures_are_the_images_in_their_own_colours() -> None:
+    image = open_world("world:easy", "validation")[3].image
+    assert isinstance(image, Image.Image)
+    drawn = torch.tensor(np.asarray(image)).permute(2, 0, 1) / 255
+    torch.testing.assert_close(held_out(TINY, 4).pictures[3], drawn, atol=1e-5, rtol=0)
+
+
+def test_a_view_chooses_another_caption_of_the_same_scenes() -> None:
+    first, second = held_out(TINY, 6), held_out(TINY, 6, view=1)
+    assert first.scenes == second.scenes and first.captions != second.captions
 
 
 def test_odd_pictures_are_odd_in_the_way_they_say() -> None:

@@ -57,15 +57,15 @@ def test_runs_that_cannot_be_drawn_are_refused(runs: dict[str, list[float]]) -> 
 
 
 def test_kinds_that_need_their_picture_are_named() -> None:
-    by_kind = {"colours": [1.0, 2.0, 5.0], "sizes": [1.0, 1.2, 1.9]}
+    by_kind = {"colour": [1.0, 2.0, 5.0], "size": [1.0, 1.2, 1.9]}
     curves = [torch.tensor([1.0, 2.0]), torch.tensor([1.5, 2.5]), torch.tensor([3.0, 4.0])]
     figure = draw_words_and_pictures(by_kind, curves)
-    assert figure.get_suptitle() == "These need their picture: colours"
+    assert figure.get_suptitle() == "These words need their picture: colour"
     left, right = figure.axes
     widths = [[bar.get_width() for bar in container] for container in left.containers if len(container)]
     assert widths == [[1.0, 1.0], [2.0, 1.2], [5.0, 1.9]]
     assert [list(np.asarray(line.get_ydata())) for line in right.lines] == [curve.tolist() for curve in curves]
-    assert draw_words_and_pictures({"sizes": [1.0, 1.2, 1.9]}, curves).get_suptitle().endswith(": none")
+    assert draw_words_and_pictures({"size": [1.0, 1.2, 1.9]}, curves).get_suptitle().endswith(": none")
 
 
 def scene() -> NextWords:
