@@ -77,7 +77,7 @@ class EncoderRecipe(_PatchGrid):
 class TrunkRecipe(_PatchGrid):
     """AIM v1's trunk: a pre-norm ViT with LayerNorm, a two-layer MLP and fixed sine-cosine positions.
 
-    Source: AIM v1, Table 1 and section 3; heads, eps and the norm on the patches from the released code.
+    Source: AIM v1, Table 1 and its architecture; heads, eps and the norm on patches from the released inference code.
     """
 
     image_size: int
@@ -128,12 +128,13 @@ class DecoderRecipe:
 class PixelHeadRecipe:
     """AIM v1's head: MLP blocks on every patch alone, thrown away after training. Depth 0 is a single linear layer.
 
-    Source: AIM v1, section 3 (12 blocks of width 2048 for every trunk); eps from the released training code.
+    Source: AIM v1, its architecture (12 blocks of width 2048 for every trunk); eps from the released training code,
+    which has 1e-5 where the released inference code of the trunk has 1e-6.
     """
 
     width: int = 2048
     depth: int = 12
-    norm_eps: float = 1e-6
+    norm_eps: float = 1e-5
 
     def __post_init__(self) -> None:
         check_range("head.depth", self.depth, 0)
@@ -160,7 +161,8 @@ class DataRecipe:
     checkpoints' processors have it; Apple's training configuration has ImageNet's).
 
     `source` is `world:PRESET` for the generated world, else a folder, a file or a hub name. `tokenizer` is "world",
-    "captions" (a byte-level BPE trained on this run's captions), a folder, or a hub name.
+    "captions" (a byte-level BPE trained on this run's captions), a folder, or a hub name; empty where no caption is
+    read.
     """
 
     source: str = ""

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from aimv2_lab.data.batches import Batch, batches
-from aimv2_lab.evaluation.measure import world_source
-from aimv2_lab.evaluation.world import world_pictures
+from aimv2_lab.evaluation.world import world_pictures, world_source
 from aimv2_lab.lessons.patch_toys import noise
 from aimv2_lab.model.aimv1 import AIMv1
 from aimv2_lab.model.objective import pixel_targets

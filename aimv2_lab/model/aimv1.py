@@ -15,7 +15,7 @@ from aimv2_lab.recipes import AIMv1Recipe, PixelHeadRecipe, TrunkRecipe
 class AIMv1Trunk(VisionEncoder):
     """The encoder with LayerNorm for RMSNorm, a two-layer MLP for SwiGLU, and fixed sine-cosine positions.
 
-    Everything else, the prefix mask included, is AIMv2's. Source: AIM v1, section 3; details from the released code.
+    Everything else, the prefix mask included, is AIMv2's. Source: AIM v1's architecture; details from released code.
     """
 
     norm_type = nn.LayerNorm
@@ -46,7 +46,7 @@ class PixelHead(nn.Module):
     """From features to the pixels of the next patch, every patch on its own; thrown away after training.
 
     A projection (with bias), positions once more, MLP blocks, a norm, a linear layer (with bias). With depth 0 a single
-    linear layer is all there is. Source: AIM v1, section 3; the order from the released training code.
+    linear layer is all there is. Source: AIM v1, its architecture; the order from the released training code.
     """
 
     def __init__(self, recipe: PixelHeadRecipe, feature_width: int, patch_values: int) -> None:

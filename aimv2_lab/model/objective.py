@@ -36,7 +36,7 @@ class Losses(NamedTuple):
 def pixel_targets(images: Tensor, patch_size: int, target: PixelTarget = "standardised") -> Tensor:
     """The targets (B, I-1, K) of outputs 0 … I-2: the standardised patches 1 … I-1 (paper, section 2.1).
 
-    "raw" leaves them as the images have them, for the ablation of AIM v1 (there section 5).
+    "raw" leaves them as the images have them, for AIM v1's ablation of targets.
     """
     patches = patchify(images, patch_size)[:, 1:]
     return patches if target == "raw" else standardise(patches).values

@@ -37,8 +37,8 @@ def no_text(batch: int) -> Tensor:
 # The two formulas, from functions of torch alone.
 
 
-def by_hand_norm(x: Tensor, weights: Mapping[str, Tensor], name: str) -> Tensor:
-    return functional.layer_norm(x, x.shape[-1:], weights[f"{name}.weight"], weights[f"{name}.bias"], 1e-6)
+def by_hand_norm(x: Tensor, weights: Mapping[str, Tensor], name: str, eps: float = 1e-6) -> Tensor:
+    return functional.layer_norm(x, x.shape[-1:], weights[f"{name}.weight"], weights[f"{name}.bias"], eps)
 
 
 def by_hand_mlp(x: Tensor, weights: Mapping[str, Tensor], name: str) -> Tensor:
@@ -74,19 +74,20 @@ def by_hand_trunk(weights: Mapping[str, Tensor], pictures: Tensor, mask: Tensor,
 def by_hand_head(
     weights: Mapping[str, Tensor], features: Tensor, recipe: PixelHeadRecipe, grid: tuple[int, int]
 ) -> Tensor:
+    def norm(x: Tensor, name: str) -> Tensor:
+        return by_hand_norm(x, weights, name, eps=1e-5)
+
     x = features @ weights["projection.weight"].T + weights["projection.bias"]
     x = x + sincos_positions(*grid, recipe.width)
     for i in range(recipe.depth):
-        x = x + by_hand_norm(x, weights, f"blocks.{i}.pass_through_norm")
-        x = x + by_hand_mlp(
-            by_hand_norm(x, weights, f"blocks.{i}.feed_forward_norm"), weights, f"blocks.{i}.feed_forward"
-        )
-    return by_hand_norm(x, weights, "norm") @ weights["pixels.weight"].T + weights["pixels.bias"]
+        x = x + norm(x, f"blocks.{i}.pass_through_norm")
+        x = x + by_hand_mlp(norm(x, f"blocks.{i}.feed_forward_norm"), weights, f"blocks.{i}.feed_forward")
+    return norm(x, "norm") @ weights["pixels.weight"].T + weights["pixels.bias"]
 
 
 def equal(mine: Tensor, theirs: Tensor) -> None:
-    """Equal to 1e-5 of the largest value."""
-    torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-5 * theirs.abs().max().item())
+    """Equal to 1e-9 of the largest value: float64, so that another eps shows."""
+    torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-9 * theirs.abs().max().item())
 
 
 @pytest.mark.parametrize("lengths", [torch.tensor([4, 1]), torch.tensor([8, 3]), None])

@@ -71,7 +71,7 @@ _TRUNK = Section(
             "paper",
             ("model.aimv1.AIMv1Trunk",),
             (_TRUNK_TEST, _COUNTS),
-            "05: 3. The real thing",
+            "04: Part 6: the residual stream",
         ),
         Entry(
             "Trained in bfloat16",
@@ -79,8 +79,7 @@ _TRUNK = Section(
             "paper",
             ("recipes.TrainingRecipe.precision",),
             (_PUBLISHED,),
-            "05: 3. The real thing",
-            values("aim-600m", {"training.precision": "bfloat16"}),
+            values=values("aim-600m", {"training.precision": "bfloat16"}),
         ),
     ),
 )
@@ -131,7 +130,7 @@ _OBJECTIVE = Section(
             "paper",
             ("model.encoder.VisionEncoder.forward",),
             ("model/test_aimv1.py::test_without_prefix_lengths_every_patch_sees_all",),
-            "05: 3. The real thing",
+            "05: 5. Three choices, three seeds",
         ),
     ),
 )
@@ -182,12 +181,20 @@ _HEAD = Section(
             "05: 2. By hand: the two new parts",
         ),
         Entry(
+            "LayerNorm's eps in the head is 1e-5, where the trunk of the released weights has 1e-6",
+            "ml-l3m",
+            "released code",
+            ("recipes.PixelHeadRecipe.norm_eps",),
+            (_HEAD_TEST,),
+            "05: 3. The real thing",
+            values("aim-600m", {"head.norm_eps": 1e-5}),
+        ),
+        Entry(
             "Xavier uniform weights, biases zero",
             "ml-l3m",
             "released code",
             ("model.aimv1.PixelHead._initialise",),
             ("model/test_aimv1.py::test_initial_weights_are_xavier_and_biases_zero",),
-            "05: 3. The real thing",
         ),
         Entry(
             "The head is thrown away after pre-training",
