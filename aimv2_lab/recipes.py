@@ -82,6 +82,10 @@ class Recipe(_Writable):
     data: DataRecipe = field(default_factory=DataRecipe)
     training: TrainingRecipe = field(default_factory=TrainingRecipe)
 
+    def __post_init__(self) -> None:
+        if not self.data.tokenizer:
+            raise ValueError("data.tokenizer is empty: captions need one; give captions, world, a folder or a hub name")
+
     @property
     def text_tokens(self) -> int:
         """The most text tokens of a pair."""
@@ -105,6 +109,8 @@ class AIMv1Recipe(_Writable):
                 "objective.encoder_attention = 'bidirectional' leaves AIM v1 nothing to learn from: every prediction "
                 "has seen its target, and there are no captions. Choose prefix or causal"
             )
+        if self.data.tokenizer:
+            raise ValueError(f"data.tokenizer = {self.data.tokenizer!r}: AIM v1 reads no captions. Leave it empty")
 
     @property
     def text_tokens(self) -> int:
@@ -196,9 +202,10 @@ _SMALL = Recipe(
     ),
 )
 
-# AIM v1's sizes by name: width, depth, heads, and steps in all (AIM v1, Table 1 and section 4; heads from the released
-# code). One optimisation for every size. Its AdamW multiplies decay by the learning rate, ours by lr / peak_lr: 0.05
-# there is 0.05 * peak_lr here. Betas, decay, clip and crop ratio are known second-hand only.
+# AIM v1's sizes by name: width, depth, heads, and steps in all (AIM v1, Table 1; heads from released inference code).
+# One optimisation for every size. Its AdamW multiplies decay by the learning rate, ours by lr / peak_lr: 0.05 there
+# (released training code) is 0.05 * peak_lr here. Betas, warm-up, least rate, clip, crop ratio and flip are known
+# second-hand only.
 _AIMV1_SIZES: dict[str, tuple[int, int, int, int]] = {
     "600m": (1536, 24, 12, 500_000),
     "1b": (2048, 24, 16, 1_200_000),

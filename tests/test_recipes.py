@@ -90,7 +90,7 @@ def test_the_published_aim_v1(name: str) -> None:
         256,
         588,
     )
-    assert (preset.head.width, preset.head.depth, preset.head.norm_eps) == (2048, 12, 1e-6)
+    assert (preset.head.width, preset.head.depth, preset.head.norm_eps) == (2048, 12, 1e-5)
     assert preset.objective == ObjectiveRecipe(pixel_weight=1.0, encoder_attention="prefix", target="standardised")
     assert (training.batch_size, training.peak_lr, training.min_lr, training.warmup_steps) == (4096, 1e-3, 0, 31_250)
     assert training.weight_decay / training.peak_lr == 0.05  # AdamW's own decay, which is multiplied by the rate
@@ -112,6 +112,13 @@ def test_every_preset_builds_and_its_parts_fit_together(name: str) -> None:
 def test_aim_v1_without_a_mask_is_refused_because_nothing_would_be_learned() -> None:
     with pytest.raises(ValueError, match="leaves AIM v1 nothing to learn from"):
         recipe("aim-tiny", {"objective.encoder_attention": "bidirectional"})
+
+
+def test_a_tokenizer_belongs_to_a_recipe_that_reads_captions() -> None:
+    with pytest.raises(ValueError, match=r"data\.tokenizer = 'world': AIM v1 reads no captions"):
+        recipe("aim-tiny", {"data.tokenizer": "world"})
+    with pytest.raises(ValueError, match=r"data\.tokenizer is empty: captions need one"):
+        recipe("tiny", {"data.tokenizer": ""})
 
 
 def test_the_tiny_world_is_neither_cropped_nor_flipped() -> None:

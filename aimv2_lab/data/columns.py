@@ -23,7 +23,10 @@ class MissingColumn(ValueError):
 
 @dataclass(frozen=True)
 class Columns:
-    """The picture is in the first of `images` that a row has; its captions are all texts in `captions`, in order."""
+    """The picture is in the first of `images` that a row has; its captions are all texts in `captions`, in order.
+
+    Without names in `captions` none are read.
+    """
 
     images: tuple[str, ...]
     captions: tuple[str, ...]
@@ -32,17 +35,20 @@ class Columns:
 def find_columns(names: Sequence[str], data_recipe: DataRecipe, place: str) -> Columns:
     """The columns named by the recipe, else those with usual names, at the top or else inside `json`.
 
-    `data.caption_column` may list several, by dotted path where they are nested: "txt,json.alt". Raises MissingColumn,
-    naming `place`, the columns found and the recipe's field.
+    `data.caption_column` may list several, by dotted path where they are nested: "txt,json.alt". Where the recipe has
+    no tokenizer, as AIM v1's, none is looked for. Raises MissingColumn, naming `place`, the columns found and the
+    recipe's field.
     """
     images = _wanted(data_recipe.image_column)
     if not images and (usual := _usual(names, IMAGE_NAMES)):
         images = tuple(dict.fromkeys([*usual, *IMAGE_NAMES]))  # the pictures of shards are now .jpg, now .png
+    _check("image", data_recipe.image_column, images, names, place)
+    if not data_recipe.tokenizer:
+        return Columns(images, ())
     captions = _wanted(data_recipe.caption_column)
     if not captions:
         nested = [f"json.{name}" for name in CAPTION_NAMES]
         captions = tuple([*_usual(names, CAPTION_NAMES), *_usual(names, nested)][:1])
-    _check("image", data_recipe.image_column, images, names, place)
     _check("caption", data_recipe.caption_column, captions, names, place)
     return Columns(images, captions)
 
@@ -64,13 +70,13 @@ def read_image(row: Mapping[str, Any], columns: Columns, folder: Path | None, ke
 
 
 def read_captions(row: Mapping[str, Any], columns: Columns, key: str) -> tuple[str, ...]:
-    """Every caption of a row, stripped of surrounding space.
+    """Every caption of a row, stripped of surrounding space; none where no column of captions is read.
 
     Absent and blank texts are passed over; a pair is refused (DamagedCaption) if none is left, or for one that is not
     text or not valid Unicode.
     """
     found = tuple(text for column in columns.captions for text in _texts(_value(row, column, key), column, key))
-    if not found:
+    if columns.captions and not found:
         raise DamagedCaption(key, f"no caption: {', '.join(columns.captions)} empty or absent")
     return found
 

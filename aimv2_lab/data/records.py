@@ -13,7 +13,7 @@ class Pair:
     """One picture with its captions, before any decoding or augmentation.
 
     `key` names the pair within its source and split; `image` is an encoded file or an already decoded picture;
-    `captions` holds one or more texts, of which training draws one per visit.
+    `captions` holds one or more texts, of which training draws one per visit; none where the recipe reads no text.
     """
 
     key: str

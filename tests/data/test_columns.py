@@ -23,6 +23,24 @@ def test_captions_from_the_columns_named(columns: str, expected: tuple[str, ...]
     assert opened(tmp_path, validation_share=0.0, caption_column=columns)[0].captions == expected
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_recipe_without_text_passes_captions_over(layout: Layout, tmp_path: Path) -> None:
+    layout(tmp_path, "train", range(4))
+    source, read = opened(tmp_path, tokenizer="", caption_column="gone"), opened(tmp_path)
+    assert keys(source) == keys(read)
+    assert [source[index].captions for index in range(4)] == [()] * 4
+
+
+def test_a_recipe_without_text_needs_no_captions(tmp_path: Path) -> None:
+    """Neither a column of them, nor one in every row."""
+    write_parquet(tmp_path / "tables" / "a.parquet", {"image": pictures(range(3))["image"]})
+    members = {"0": {"png": encoded(picture(0)), "txt": b"\xff"}, "1": {"png": encoded(picture(1)), "txt": b" "}}
+    write_tar(tmp_path / "shards" / "00000.tar", members)
+    for folder, count in ((tmp_path / "tables", 3), (tmp_path / "shards", 2)):
+        source = opened(folder, tokenizer="", validation_share=0.0)
+        assert [source[index].captions for index in range(len(source))] == [()] * count
+
+
 def test_captions_in_json_alone_are_found(tmp_path: Path) -> None:
     members = {"png": encoded(picture(0)), "json": json.dumps({"url": "u", "caption": "caption 0"}).encode()}
     write_tar(tmp_path / "00000.tar", {"0": members})
