@@ -71,7 +71,8 @@ def draw_error_grid(errors: Tensor, columns: int) -> Figure:
 def draw_next_patches(model: AnyModel, images: Tensor, prefix_length: int) -> Figure:
     """Pictures (B, 3, height, width), and below them the patches behind a prefix as a model predicts each of them.
 
-    Every patch is predicted from all true patches before it and takes the true patch's mean and deviation.
+    Every patch is predicted from all true patches before it and, where targets are standardised, takes the true patch's
+    mean and deviation.
     """
     data, size = model.recipe.data, model.recipe.encoder.patch_size
     figure, panels = plt.subplots(2, len(images), figsize=(WIDTH, 2 * WIDTH / len(images) + 0.6))
@@ -85,9 +86,8 @@ def draw_next_patches(model: AnyModel, images: Tensor, prefix_length: int) -> Fi
     for row, name in enumerate(("picture", "prefix, then\npredictions")):
         panels[row, 0].text(-0.08, 0.5, name, transform=panels[row, 0].transAxes, ha="right", va="center")
     patches = (images.shape[-2] // size) * (images.shape[-1] // size)
-    figure.suptitle(
-        f"{prefix_length} patches shown, {patches - prefix_length} predicted, brightness and contrast given"
-    )
+    given = ", brightness and contrast given" if model.recipe.objective.target == "standardised" else ""
+    figure.suptitle(f"{prefix_length} patches shown, {patches - prefix_length} predicted{given}")
     return figure
 
 
