@@ -132,14 +132,17 @@ def pretrain(recipe: AnyRecipe, run: Path, resume: bool = False) -> LocalEngine:
         load_checkpoint(checkpoint, engine)
     metrics = Metrics(run, engine.steps_done)
     try:
-        _train(engine, data, recipe, run, metrics)
+        train(engine, data, recipe, run, metrics)
     finally:
         metrics.close()
     return engine
 
 
-def _train(engine: LocalEngine, data: RunData, recipe: AnyRecipe, run: Path, metrics: Metrics) -> None:
-    """Every step that is left, with progress bar, logging, validation and checkpoints when they are due."""
+def train(engine: LocalEngine, data: RunData, recipe: AnyRecipe, run: Path, metrics: Metrics) -> None:
+    """Take every step that is left, with logging, validation and checkpoints when they are due.
+
+    Raises FloatingPointError for a loss that is not finite, TooMuchDamage for too many replaced pairs.
+    """
     training, size = recipe.training, recipe.training.batch_size
     damage = DamageLog(run, recipe.data.damage_limit)
     engine.model.train()

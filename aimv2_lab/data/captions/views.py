@@ -32,7 +32,7 @@ def synthetic_caption(scene: Scene, settings: WorldSettings, draw: np.random.Gen
     """
     pairs = _pairs(len(scene.objects), draw)
     nameable = _nameable(scene, settings, pairs)
-    stated = _draw_facts(nameable, settings.caption_fact_rate, draw)
+    stated = draw_facts(nameable, settings.caption_fact_rate, draw)
     writer = Writer(stated, draw)
     sentences = [writer.pair(*pair) for pair in pairs]
     count = [fact for fact in stated if fact.kind == "count"]
@@ -50,7 +50,7 @@ def alt_caption(scene: Scene, settings: WorldSettings, draw: np.random.Generator
     nameable = [fact for fact in _nameable(scene, settings, [pair]) if fact.kind not in ("count", "fill")]
     said = [
         _falsified(fact, scene, settings, draw) if draw.random() < settings.caption_noise else fact
-        for fact in _draw_facts(nameable, settings.caption_fact_rate / 2, draw)
+        for fact in draw_facts(nameable, settings.caption_fact_rate / 2, draw)
     ]
     stated = list(dict.fromkeys(fact.canonical() for fact in said))
     writer = Writer(stated, draw)
@@ -78,9 +78,12 @@ def _nameable(scene: Scene, settings: WorldSettings, pairs: Sequence[tuple[int, 
     return facts
 
 
-def _draw_facts(nameable: Sequence[Fact], rate: float, draw: np.random.Generator) -> list[Fact]:
-    """A random subset with `rate` of the facts, rounded at random, at least one. Redrawn until every object that a
-    stated relation mentions also has a stated attribute; a caption never says "a thing above a thing"."""
+def draw_facts(nameable: Sequence[Fact], rate: float, draw: np.random.Generator) -> list[Fact]:
+    """A random subset with `rate` (0 … 1) of the facts that may be named, rounded at random, and at least one.
+
+    Redrawn until every object that a stated relation mentions also has a stated attribute: a caption never says "a
+    thing above a thing". `nameable` must allow for that.
+    """
     number = max(int(rate * len(nameable) + draw.random()), 1)
     while True:
         stated = [nameable[i] for i in draw.permutation(len(nameable))[:number]]

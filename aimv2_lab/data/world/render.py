@@ -28,7 +28,7 @@ def render(scene: Scene, size: int) -> NDArray[np.uint8]:
         raise ValueError(f"picture size {size}: it must be at least 1 pixel")
     picture = _draw_ground(scene.ground, size)
     for thing in scene.objects:
-        _draw_object(picture, thing, scene.mark_contrast)
+        draw_object(picture, thing, scene.mark_contrast)
     if scene.noise_sigma > 0:
         draw = generator(scene.seed, scene.split, scene.index, NOISE_STREAM)
         picture += draw.standard_normal(picture.shape, dtype=np.float32) * np.float32(scene.noise_sigma / 255)
@@ -76,8 +76,12 @@ def _field(thing: SceneObject, dx: Array, dy: Array) -> Array:
     return field
 
 
-def _draw_object(picture: Array, thing: SceneObject, mark_contrast: float) -> None:
-    """Blend one object, with its mark, onto the picture in place."""
+def draw_object(picture: Array, thing: SceneObject, mark_contrast: float) -> None:
+    """Blend one object, with its mark, onto the picture (size, size, 3) in place; colours in 0 … 1.
+
+    Its edge is anti-aliased over one pixel. `mark_contrast` is the share of the way from the object's colour to white,
+    or to black on light objects, that its mark goes.
+    """
     size = len(picture)
     rows, columns = _window(thing, size)
     dx, dy = _offsets(thing, rows, columns, size)
