@@ -16,6 +16,7 @@ from aimv2_lab.report.style import IMAGE, NEUTRAL, TEXT, TRUE, WIDTH, WRONG, sty
 
 COLOURS = {"pixel": IMAGE, "text": TEXT}
 UNITS = {"pixel": "mean squared error", "text": "nats per token"}
+FEWEST_OTHERS = 5  # with fewer, Student's t in `seed_band` is more than 3 % too small
 MARGIN = 1.05  # how far the axis goes on behind a run's last step
 
 
@@ -66,12 +67,14 @@ def as_records(curves: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
 def draw_left_out(result: StoredResult, seed: int, others: int) -> Figure:
     """One stored seed's whole run over the band of the first `others` other seeds.
 
-    Raises ValueError for a seed that is not stored or more others than there are.
+    Raises ValueError for a seed that is not stored, for more others than there are, and for fewer than FEWEST_OTHERS.
     """
     seeds = [run["seed"] for run in result.values]
     rest = [place for place, stored in enumerate(seeds) if stored != seed]
-    if seed not in seeds or not 3 <= others <= len(rest):
-        raise ValueError(f"seed {seed} with {others} others: stored are seeds {seeds}; a band needs at least 3 others")
+    if seed not in seeds or not FEWEST_OTHERS <= others <= len(rest):
+        raise ValueError(
+            f"seed {seed} with {others} others: stored are seeds {seeds}; take one, and {FEWEST_OTHERS} others or more"
+        )
     place = seeds.index(seed)
     band = seed_band(result, without=(place, *rest[others:]))
     curves = result.values[place]["curves"]

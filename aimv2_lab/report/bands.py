@@ -110,7 +110,7 @@ def _smoothed(variance: NDArray[np.float64]) -> NDArray[np.float64]:
 def student(spreads: float, freedom: int) -> float:
     """The quantile of Student's t that a normal variable has at `spreads` deviations, for `freedom` degrees of freedom.
 
-    Three terms of its expansion in 1 / freedom: right to 1 % from 7 on, and too small for very few.
+    Three terms of its expansion in 1 / freedom: right to 1 % from 7 on and to 3 % from 4 on, and too small for fewer.
     """
     z = spreads
     terms = (
