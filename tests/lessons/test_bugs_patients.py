@@ -11,7 +11,7 @@ import pytest
 from aimv2_lab.lessons.bugs.examinations import EXAMINATIONS
 from aimv2_lab.lessons.bugs.faults import FAULTS
 from aimv2_lab.lessons.bugs.page import fault_table, silent_faults
-from aimv2_lab.lessons.bugs.patients import admit, diagnose, examine
+from aimv2_lab.lessons.bugs.patients import admit, diagnose, examine, fault_of
 from aimv2_lab.lessons.bugs.telling_apart import TELL_APART
 from aimv2_lab.lessons.notebooks import NOTEBOOKS, read
 
@@ -20,10 +20,11 @@ NOTEBOOK = NOTEBOOKS / "exercises" / "bug_clinic.ipynb"
 
 
 def test_every_fault_is_one_patients_and_the_number_says_nothing() -> None:
-    order = [admit(number)._fault.name for number in NUMBERS]
+    order = [fault_of(admit(number)).name for number in NUMBERS]
     assert sorted(order) == sorted(FAULTS)
     assert sum(listed == had for listed, had in zip(FAULTS, order, strict=True)) <= 2
-    assert not [number for number in NUMBERS if admit(number)._fault.name in repr(admit(number))]
+    assert [repr(admit(number)) for number in NUMBERS] == [f"Patient(number={number})" for number in NUMBERS]
+    assert all(vars(admit(number)) == {"number": number} for number in NUMBERS)
 
 
 @pytest.mark.parametrize("number", [0, len(FAULTS) + 1])
@@ -36,21 +37,21 @@ def test_an_unknown_patient_is_refused(number: int) -> None:
 def test_the_right_diagnosis_passes_with_its_test_and_a_similar_fault(
     number: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    patient = admit(number)
-    assert diagnose(patient, patient._fault.name)
+    patient, fault = admit(number), fault_of(admit(number))
+    assert diagnose(patient, fault.name)
     said = capsys.readouterr().out
-    assert said.startswith(f"✓ patient {number}: ") and patient._fault.test in said
+    assert said.startswith(f"✓ patient {number}: ") and fault.test in said
     similar = re.search(r"Similar: (.*?)\. ", said)
-    assert similar and frozenset({similar[1], patient._fault.name}) in TELL_APART
+    assert similar and frozenset({similar[1], fault.name}) in TELL_APART
 
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_every_wrong_diagnosis_fails_with_a_reason_that_does_not_name_the_fault(number: int) -> None:
-    patient = admit(number)
-    for name in set(FAULTS) - {patient._fault.name}:
+    patient, fault = admit(number), fault_of(admit(number))
+    for name in set(FAULTS) - {fault.name}:
         result = diagnose(patient, name)
         assert result.outcome == "wrong"
-        assert patient._fault.name not in result.message
+        assert fault.name not in result.message
         assert any(f"'{examination}'" in result.message for examination in EXAMINATIONS), result.message
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import blake2b
 
@@ -14,29 +15,30 @@ from aimv2_lab.lessons.bugs.telling_apart import TELL_APART
 from aimv2_lab.lessons.checks.core import CheckResult, Outcome
 
 
+@dataclass(frozen=True)
 class Patient:
-    """A run with one fault. Its number says nothing about it."""
+    """A run with one fault. Its number says nothing about it, and nothing else is kept here that could be printed."""
 
-    def __init__(self, number: int, fault: Fault) -> None:
-        self.number = number
-        self._fault = fault
-
-    def __repr__(self) -> str:
-        return f"patient {self.number}: one fault, no name"
+    number: int
 
 
 def admit(number: int) -> Patient:
     """The patient of that number, 1 … the number of faults; every fault is somebody's. ValueError for other numbers."""
     if not 1 <= number <= len(FAULTS):
         raise ValueError(f"patient {number} is unknown; the clinic has patients 1 … {len(FAULTS)}")
+    return Patient(number)
+
+
+def fault_of(patient: Patient) -> Fault:
+    """What an admitted patient has: the answer that diagnoses are held against."""
     shuffled = sorted(FAULTS, key=lambda name: blake2b(name.encode(), person=b"clinic").digest())
-    return Patient(number, FAULTS[shuffled[number - 1]])
+    return FAULTS[shuffled[patient.number - 1]]
 
 
 def examine(patient: Patient | int, examination: str) -> Figure:
     """What one of `EXAMINATIONS` finds in a patient, drawn; raises UnknownName, a KeyError, for another examination."""
     known = admit(patient) if isinstance(patient, int) else patient
-    found = examined(known._fault.name, examination)
+    found = examined(fault_of(known).name, examination)
     return EXAMINATIONS[examination].draw(found)
 
 
@@ -50,7 +52,7 @@ def diagnose(patient: Patient, answer: object) -> CheckResult:
 
 def _judged(patient: Patient, answer: object) -> tuple[Outcome, str]:
     """Outcome and message of a diagnosis."""
-    name, fault = f"patient {patient.number}", patient._fault
+    name, fault = f"patient {patient.number}", fault_of(patient)
     if answer is None:
         return "not attempted", f"○ not attempted: {name}"
     if not isinstance(answer, str) or answer not in FAULTS:
