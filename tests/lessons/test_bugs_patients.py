@@ -40,7 +40,7 @@ def test_the_right_diagnosis_passes_with_its_test_and_a_similar_fault(
     patient, fault = admit(number), fault_of(admit(number))
     assert diagnose(patient, fault.name)
     said = capsys.readouterr().out
-    assert said.startswith(f"✓ patient {number}: ") and fault.test in said
+    assert said.startswith(f"✓ patient {number}: ") and fault.sentence in said and fault.test in said
     similar = re.search(r"Similar: (.*?)\. ", said)
     assert similar and frozenset({similar[1], fault.name}) in TELL_APART
 

@@ -102,7 +102,8 @@ _ALL = (
     ),
     Fault(
         "one prefix length per batch",
-        "A single M is drawn and used for all images of a batch.",
+        "A single M is drawn and used for all images of a batch: a possible reading of the pseudo-code in AIMv2's "
+        "Figure 1.",
         "The pixel loss jumps more from step to step; smoothed, as it is logged, it looks as always.",
         "The averaged curve, and every examination of model and objective.",
         ("prefixes",),
@@ -111,7 +112,8 @@ _ALL = (
     ),
     Fault(
         "same prefixes on every rank",
-        "Prefix lengths come from a generator keyed by seed and step, but not by position: all ranks draw the same.",
+        "Prefix lengths come from a generator keyed by seed and step, but not by position: all ranks draw the same. "
+        "Apple's released training code (ml-l3m) behaves like this.",
         "Nothing on one process, little on many: prefix lengths repeat as often as there are ranks.",
         "Both losses, on any rank.",
         ("prefixes",),

@@ -64,7 +64,7 @@ def _judged(patient: Patient, answer: object) -> tuple[Outcome, str]:
         return "wrong", f"✗ {name}: not {answer!r}. {difference(FAULTS[answer], fault)}"
     other = next(next(iter(pair - {answer})) for pair in TELL_APART if answer in pair)
     note = TELL_APART[frozenset({answer, other})]
-    return "right", f"✓ {name}: {answer}. Caught by {fault.test}\nSimilar: {other}. {note}"
+    return "right", f"✓ {name}: {answer}. {fault.sentence}\nCaught by {fault.test}\nSimilar: {other}. {note}"
 
 
 def difference(said: Fault, true: Fault) -> str:
