@@ -13,10 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from aimv2_lab.model.patches import check_image_size, patchify, standardise, unpatchify, unstandardise
+from aimv2_lab.model.patches import check_image_size, patchify
 from aimv2_lab.report.style import IMAGE, NEUTRAL, TEXT, TRUE, WIDTH, WRONG, colour_scale, difference_scale, styled
 
-TARGET_SPAN = 2.5  # standardised values are drawn from minus to plus this many deviations
 NUMBERED_PATCHES = 64  # more numbers than this cannot be read
 PATCHES_PER_LINE = 20
 WRITTEN_ENTRIES = 100  # larger matrices are drawn without their numbers
@@ -71,26 +70,6 @@ def _draw_sequence(figure: Any, patches: Tensor, patch_size: int, lines: int, pe
         row, column = divmod(patch, per_line)
         place = (column * (patch_size + gap) + patch_size / 2 - 0.5, row * (patch_size + gap) + patch_size / 2 - 0.5)
         label_on_picture(axes, place, str(patch))
-
-
-@styled
-def draw_standardised(image: Tensor, patch_size: int) -> Figure:
-    """A picture (3, height, width) in 0 … 1, its pixel target, and the target with mean and deviation put back."""
-    patches, grid = patchify(image[None].float(), patch_size), grid_of(image, patch_size)
-    target = standardise(patches)
-    restored = unpatchify(unstandardise(*target), grid, patch_size)[0]
-    shown = unpatchify(target.values / (2 * TARGET_SPAN) + 0.5, grid, patch_size)[0]
-    flat = int((target.deviation < 1e-2).sum())
-    figure, panels = plt.subplots(1, 3, figsize=(WIDTH, 3.3))
-    _show_image(panels[0], image, "Picture")
-    _show_image(panels[1], shown, f"Target: every {patch_size} × {patch_size} patch\nhas mean 0, variance 1")
-    error = (restored - image).abs().max().item()
-    _show_image(
-        panels[2], restored, "Mean and deviation put back:\n" + ("equal" if error < 1e-4 else f"off by {error:.3f}")
-    )
-    note = f"; {flat} flat patches stay near 0" if flat else ""
-    figure.suptitle(f"The target keeps structure and drops each patch's brightness and contrast{note}", fontsize=11)
-    return figure
 
 
 @styled

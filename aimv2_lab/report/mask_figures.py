@@ -26,14 +26,6 @@ def draw_mask(prefix_length: int, patches: int) -> Figure:
 
 
 @styled
-def draw_information_flow(prefix_length: int, patches: int) -> Figure:
-    """An arc from every patch to each patch that sees it; raises ValueError above FLOW_PATCHES patches."""
-    figure, axes = plt.subplots(figsize=(WIDTH, WIDTH * 0.45))
-    _draw_flow(axes, prefix_length, patches)
-    return figure
-
-
-@styled
 def draw_mask_and_flow(prefix_length: int, patches: int) -> Figure:
     """The mask as a matrix beside the same mask as a flow of information."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH * 1.15, WIDTH * 0.52), width_ratios=(1, 1.2))

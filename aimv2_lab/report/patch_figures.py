@@ -15,8 +15,10 @@ from torch import Tensor
 from aimv2_lab.data.transforms import denormalise
 from aimv2_lab.model.patches import patchify, standardise, unpatchify
 from aimv2_lab.recipes import DataRecipe
-from aimv2_lab.report.figures import TARGET_SPAN, grid_of
+from aimv2_lab.report.figures import grid_of
 from aimv2_lab.report.style import IMAGE, NEUTRAL, TRUE, WIDTH, colour_scale, styled, tint
+
+TARGET_SPAN = 2.5  # standardised values are drawn from minus to plus this many deviations
 
 
 @styled

@@ -10,7 +10,6 @@ import functools
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 from cycler import cycler
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
@@ -57,11 +56,6 @@ STYLE: dict[Any, Any] = {
 
 Parameters = ParamSpec("Parameters")
 Drawn = TypeVar("Drawn")
-
-
-def use_style() -> None:
-    """Set the style for every figure made from here on; for a notebook's own plots."""
-    mpl.rcParams.update(STYLE)
 
 
 def styled(draw: Callable[Parameters, Drawn]) -> Callable[Parameters, Drawn]:

@@ -17,14 +17,8 @@ from matplotlib.text import Text
 
 from aimv2_lab.model.masks import prefix_mask
 from aimv2_lab.report import style
-from aimv2_lab.report.figures import draw_comparison, draw_loss_curves, draw_patches, draw_standardised
-from aimv2_lab.report.mask_figures import (
-    draw_information_flow,
-    draw_mask,
-    draw_mask_and_flow,
-    draw_receptive_field,
-    look_ahead,
-)
+from aimv2_lab.report.figures import draw_comparison, draw_loss_curves, draw_patches
+from aimv2_lab.report.mask_figures import draw_mask, draw_mask_and_flow, draw_receptive_field, look_ahead
 from aimv2_lab.report.system import Part, draw_system, example_picture, save_system
 
 PICTURE = torch.rand(3, 48, 48, generator=torch.Generator().manual_seed(0))
@@ -40,16 +34,14 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "patches 9": lambda: draw_patches(PICTURE, 16),
     "patches 12, wide": lambda: draw_patches(PICTURE[:, :36], 12),
     "patches 144": lambda: draw_patches(PICTURE, 4),
-    "standardised": lambda: draw_standardised(PICTURE, 8),
     "losses": lambda: draw_loss_curves(ROWS),
     "comparison": lambda: draw_comparison(TRIANGLE[:4, :4], TRIANGLE[:4, :4].T, "99a mask"),
     "comparison of vectors": lambda: draw_comparison(torch.arange(6.0), torch.zeros(6), "99a"),
     "mask": lambda: draw_mask(4, 9),
     "mask 36": lambda: draw_mask(12, 36),
-    "flow": lambda: draw_information_flow(4, 9),
-    "flow 20": lambda: draw_information_flow(1, 20),
     "mask and flow": lambda: draw_mask_and_flow(8, 9),
     "mask and flow 16": lambda: draw_mask_and_flow(5, 16),
+    "mask and flow 20": lambda: draw_mask_and_flow(1, 20),
     "field of one output": lambda: draw_receptive_field(torch.arange(36.0), (6, 6), 14),
     "field in a row": lambda: draw_receptive_field(torch.arange(9.0)),
     "field of all outputs": lambda: draw_receptive_field(TRIANGLE, allowed=TRIANGLE.T.bool()),
@@ -106,12 +98,6 @@ def test_figures_leave_the_callers_settings_alone_and_follow_the_style(name: str
     assert figure.dpi == style.DPI and figure.get_figwidth() <= 10
 
 
-def test_use_style_sets_it() -> None:
-    with plt.rc_context():
-        style.use_style()
-        assert mpl.rcParams["figure.dpi"] == style.DPI
-
-
 # Machado, Oliveira and Fernandes (2009), severity 1.0, on linear RGB.
 VISION = {
     "common": np.eye(3),
@@ -147,7 +133,7 @@ def test_the_mask_that_is_drawn_is_the_models(prefix_length: int, pairs: int) ->
 
 
 def test_one_arc_for_every_pair_that_may_look() -> None:
-    axes = draw_information_flow(4, 9).axes[0]
+    axes = draw_mask_and_flow(4, 9).axes[1]
     arcs = [patch for patch in axes.patches if isinstance(patch, mpl.patches.Arc)]
     above, below = ([arc for arc in arcs if arc.theta2 == end] for end in (180, 360))
     assert len(above) == 9 * 8 // 2 and len(below) == look_ahead(4, 9)
@@ -162,18 +148,7 @@ def test_prefixes_out_of_range_are_refused(prefix_length: int) -> None:
 
 def test_more_arcs_than_can_be_told_apart_are_refused() -> None:
     with pytest.raises(ValueError, match="too many"):
-        draw_information_flow(4, 64)
-
-
-def test_the_picture_the_target_and_the_restored_picture_are_drawn() -> None:
-    flat = torch.full((3, 8, 16), 0.5)
-    flat[:, :, 8:] = PICTURE[:, :8, :8]
-    figure = draw_standardised(flat, 8)
-    picture, target, restored = (np.asarray(axes.images[0].get_array()) for axes in figure.axes)
-    assert np.allclose(picture, restored, atol=1e-5)
-    assert np.allclose(target[:, :8], 0.5), "a flat patch has target 0, drawn as middle grey"
-    assert abs(target[:, 8:].mean() - 0.5) < 0.02
-    assert "1 flat patch" in titles(figure) and "equal" in titles(figure)
+        draw_mask_and_flow(4, 64)
 
 
 @pytest.mark.parametrize("side", [2, 6])
