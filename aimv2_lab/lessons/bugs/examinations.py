@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from aimv2_lab.fields import unknown_name
-from aimv2_lab.lessons.bugs import measurements as measured
-from aimv2_lab.lessons.bugs import stored_curves
+from aimv2_lab.lessons.bugs import findings, stored_curves
 from aimv2_lab.lessons.bugs.faults import find_fault
 from aimv2_lab.lessons.bugs.parity import PARITY_LIMIT, STATIONS, parity
 from aimv2_lab.lessons.bugs.phantoms import BLANK_PIXEL, BLANK_TEXT, CLINIC, HEALTHY
@@ -62,7 +61,7 @@ def _first_differs(found: tuple[float, float]) -> bool:
     return any(abs(a - b) > 0.1 * b for a, b in zip(found, healthy("first loss"), strict=True))
 
 
-def _targets_differ(found: measured.Targets) -> bool:
+def _targets_differ(found: findings.Targets) -> bool:
     right = healthy("targets")
     return not all(torch.equal(a, b) for a, b in zip(found, right, strict=True))
 
@@ -72,26 +71,26 @@ def _values_differ(found: tuple[Tensor, Tensor]) -> bool:
     return any(abs(a.std() - b.std()) > 0.05 * b.std() or abs(a.mean() - b.mean()) > 0.05 for a, b in pairs)
 
 
-def _updates_differ(found: measured.Updates) -> bool:
+def _updates_differ(found: findings.Updates) -> bool:
     right = healthy("optimizer")
     drifted = any(abs(found.kept[kind] - kept) > 1e-4 for kind, kept in right.kept.items())
     return drifted or not torch.allclose(found.rates, right.rates, rtol=1e-3)
 
 
-def _draw_targets(found: measured.Targets) -> Figure:
-    return figures.draw_targets(found.compared, found.moved, found.tokens, found.counted, measured.PREFIX)
+def _draw_targets(found: findings.Targets) -> Figure:
+    return figures.draw_targets(found.compared, found.moved, found.tokens, found.counted, findings.PREFIX)
 
 
 def _draw_leaks(matrix: Tensor) -> Figure:
-    allowed = allowed_in_model(measured.PREFIX, measured.PATCHES, len(measured.TOKENS))
-    return draw_model_leaks(matrix, allowed, measured.PATCHES, measured.PREFIX)
+    allowed = allowed_in_model(findings.PREFIX, findings.PATCHES, len(findings.TOKENS))
+    return draw_model_leaks(matrix, allowed, findings.PATCHES, findings.PREFIX)
 
 
 # In the order in which a sick run is examined: the cheapest look first.
 EXAMINATIONS: dict[str, Examination] = {
     "first loss": Examination(
         "Is the loss of the untrained model that of a blank guess?",
-        lambda _: measured.first_losses(),
+        lambda _: findings.first_losses(),
         _first_differs,
         lambda found: figures.draw_first_losses(found, (BLANK_PIXEL, BLANK_TEXT)),
     ),
@@ -109,31 +108,31 @@ EXAMINATIONS: dict[str, Examination] = {
     ),
     "leaks": Examination(
         "Which patches and tokens reach which outputs?",
-        lambda _: measured.leaks(),
+        lambda _: findings.leaks(),
         lambda matrix: not torch.equal(matrix > 0, healthy("leaks") > 0),
         _draw_leaks,
     ),
     "targets": Examination(
         "What is each output compared with, and what counts?",
-        lambda _: measured.targets(),
+        lambda _: findings.targets(),
         _targets_differ,
         _draw_targets,
     ),
     "pixels": Examination(
         "Which values enter the model, and which are to be predicted?",
-        lambda _: measured.pixels(),
+        lambda _: findings.pixels(),
         _values_differ,
         lambda found: figures.draw_values(*found),
     ),
     "prefixes": Examination(
         "Which prefix lengths does each rank draw?",
-        lambda _: measured.prefixes(),
-        measured.repeats,
+        lambda _: findings.prefixes(),
+        findings.repeats,
         figures.draw_prefix_lengths,
     ),
     "places": Examination(
         "Does the encoder know where a patch is?",
-        lambda _: measured.places(),
+        lambda _: findings.places(),
         lambda found: bool(found.max() < figures.SAME),
         figures.draw_places,
     ),
@@ -145,7 +144,7 @@ EXAMINATIONS: dict[str, Examination] = {
     ),
     "optimizer": Examination(
         "Which rate is used, and what shrinks when nothing is learned?",
-        lambda _: measured.updates(),
+        lambda _: findings.updates(),
         _updates_differ,
         lambda found: figures.draw_updates(found.rates, found.kept, CLINIC.training.peak_lr),
     ),
