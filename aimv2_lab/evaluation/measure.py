@@ -23,15 +23,12 @@ from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.models import AnyModel
 from aimv2_lab.training.run import TOKENIZER, read_metrics
 
-FEW_LABELS = 384  # a quarter of the scenes that the probe else is trained on; our choice
-
 
 def measure_run(model: AnyModel, run: Path) -> dict[str, float]:
     """Held-out losses at the end, probed shapes of large objects, and for a model that writes, true facts.
 
     Everything is measured on the same held-out scenes, whatever the seed; the encoder sees pictures whole. Shares lie
-    in 0 … 1. AIM v1's are also probed for longer, with all labels and with few, and have next-patch errors under
-    causal and under open attention.
+    in 0 … 1. AIM v1's also have next-patch errors under causal and under open attention.
     """
     recipe = model.recipe
     source, size = world_source(recipe), recipe.encoder.image_size
@@ -41,10 +38,8 @@ def measure_run(model: AnyModel, run: Path) -> dict[str, float]:
     train = (world_pictures(source, PROBE_TRAINED, recipe.data, size), large_shapes(source, PROBE_TRAINED))
     found["shape_probe"] = shape_accuracy(model.encoder, train, test)
     if isinstance(model, AIMv1):
-        # What pixels alone have taught shows only to a probe that is trained for longer, and best with few labels.
-        few = (train[0][:FEW_LABELS], train[1][:FEW_LABELS])
+        # What pixels alone have taught shows only to a probe that is trained for longer.
         found["shape_probe_long"] = shape_accuracy(model.encoder, train, test, epochs=80, peak_lr=3e-3)
-        found["shape_probe_few"] = shape_accuracy(model.encoder, few, test, epochs=160, peak_lr=3e-3)
         found |= opened_errors(model, test[0])
     if isinstance(model, AIMv2):
         texts = captions(model, test[0], load_tokenizer(str(run / TOKENIZER)))
