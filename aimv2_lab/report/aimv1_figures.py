@@ -151,9 +151,10 @@ def draw_choices(
         axes.set_xticklabels([f"{name}\n{mean(seeds):.2f}" for name, seeds in values.items()])
         difference, spread = gain(choice, measure)
         axes.set_title(f"{choice.question}\n{difference:+.3f} ± {spread:.3f}", fontsize=10)
-    found = [choice.question for choice in choices if abs(gain(choice, measure)[0]) > gain(choice, measure)[1]]
+    gains = [(choice.question.rstrip("?"), *gain(choice, measure)) for choice in choices]
+    found = [question for question, difference, spread in gains if abs(difference) > spread]
     figure.suptitle(
-        f"Larger than its spread: {', '.join(found)}" if found else "No difference is larger than its spread"
+        f"Larger than its spread: {'; '.join(found)}" if found else "No difference is larger than its spread"
     )
     panels[0, 0].set_ylabel(label)
     if untrained is not None:

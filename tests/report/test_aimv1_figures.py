@@ -100,6 +100,6 @@ def test_the_title_names_the_choices_whose_gain_exceeds_its_spread() -> None:
         question="C or D?", runs=[run for run in RUNS if run["seed"] != 3], names={"b": "b", "a": "a"}
     )
     level = [{**run, "measures": {"probe": 0.5 + 0.1 * (run["seed"] == 1) * (run["value"] == "a")}} for run in RUNS]
-    assert title(CHOICE, CHOICE._replace(question="Level?", runs=level)) == "Larger than its spread: A or B?"
-    assert title(close) == "Larger than its spread: C or D?"  # a loss counts as well
+    assert title(CHOICE, CHOICE._replace(question="Level?", runs=level)) == "Larger than its spread: A or B"
+    assert title(close) == "Larger than its spread: C or D"  # a loss counts as well
     assert title(CHOICE._replace(runs=level)) == "No difference is larger than its spread"
