@@ -106,11 +106,13 @@ def draw_weight_trade(result: StoredResult, untrained: StoredResult) -> Figure:
     pixel, text = by_weight(result, "pixel"), by_weight(result, "text")
     centres = [(float(np.mean(pixel[weight])), float(np.mean(text[weight]))) for weight in pixel]
     left.plot(*zip(*centres, strict=True), color=NEUTRAL, linewidth=1.2, zorder=1)
+    lowest = min(captions for _, captions in centres)
     for weight, centre in zip(pixel, centres, strict=True):
         left.scatter(pixel[weight], text[weight], color=TRUE, s=10, zorder=3)
         left.scatter(*centre, facecolor="white", edgecolor=TRUE, s=60, zorder=2)
         side = -1 if weight > 1 else 1  # heavier weights lie at the left, close to each other
-        label = {"xytext": (8 * side, 5), "ha": "right" if side < 0 else "left", "fontsize": 9}
+        height = -14 if centre[1] == lowest else 5  # beside the lowest lie the next weight's runs
+        label = {"xytext": (8 * side, height), "ha": "right" if side < 0 else "left", "fontsize": 9}
         left.annotate(f"{ALPHA} = {weight:g}", centre, textcoords="offset points", **label)
     left.set(xlabel="pixel loss, held out", ylabel="caption loss, held out (nats)")
     left.margins(x=0.26, y=0.1)
