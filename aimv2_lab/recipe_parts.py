@@ -6,7 +6,7 @@ code" is Apple's public inference and training code, "our choice" is ours.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from aimv2_lab.fields import check_interval, check_multiple, check_range
@@ -156,16 +156,38 @@ class ObjectiveRecipe:
 
 
 @dataclass(frozen=True)
+class MixturePart:
+    """One of several sources: where its pairs are, its share in whole numbers, and its columns, as in `DataRecipe`.
+
+    `name` leads the pairs' keys; empty: the name of the folder, file or hub data set.
+    """
+
+    source: str
+    weight: int = 1
+    name: str = ""
+    image_column: str = ""
+    caption_column: str = ""
+    synthetic_column: str = ""
+    synthetic_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_range("data.mixture: weight", self.weight, 1)
+        check_range("data.mixture: synthetic_share", self.synthetic_share, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
 class DataRecipe:
     """Where pairs come from and what is done to them (paper, Table A1; normalisation: CLIP's, as the released
     checkpoints' processors have it; Apple's training configuration has ImageNet's).
 
-    `source` is `world:PRESET` for the generated world, else a folder, a file or a hub name. `tokenizer` is "world",
-    "captions" (a byte-level BPE trained on this run's captions), a folder, or a hub name; empty where no caption is
-    read.
+    `source` is `world:PRESET` for the generated world, else a folder, a file or a hub name; `mixture` has several in
+    its place (paper, Table 2). `tokenizer` is "world", "captions" (a byte-level BPE trained on this run's captions), a
+    folder, or a hub name; empty where no caption is read. Where a pair has both, a visit draws one of its captions
+    from `synthetic_column` with probability `synthetic_share`, else one from `caption_column`.
     """
 
     source: str = ""
+    mixture: tuple[MixturePart, ...] = ()
     tokenizer: str = "google/siglip-base-patch16-224"
     mean: tuple[float, float, float] = CLIP_MEAN
     std: tuple[float, float, float] = CLIP_STD
@@ -174,6 +196,8 @@ class DataRecipe:
     flip_probability: float = 0.5
     image_column: str = ""  # empty: found by its usual names
     caption_column: str = ""
+    synthetic_column: str = ""
+    synthetic_share: float = 0.5
     validation_share: float = 0.02  # held out by hash of the key where the source has no validation split
     damage_limit: float = 0.01  # share of samples that may be replaced before the run stops; our choice
     workers: int = 0
@@ -183,9 +207,20 @@ class DataRecipe:
         check_interval("data.crop_ratio", self.crop_ratio)
         for deviation in self.std:
             check_range("data.std", deviation, 1e-6)
-        for name in ("flip_probability", "validation_share", "damage_limit"):
+        for name in ("flip_probability", "synthetic_share", "validation_share", "damage_limit"):
             check_range(f"data.{name}", getattr(self, name), 0.0, 1.0)
         check_range("data.workers", self.workers, 0)
+        if self.source and self.mixture:
+            raise ValueError(
+                f"data.source = {self.source!r} beside a data.mixture of {len(self.mixture)}: leave one empty"
+            )
+
+    @property
+    def parts(self) -> tuple[DataRecipe, ...]:
+        """This recipe for each source alone, one after the other."""
+        names = ("source", "image_column", "caption_column", "synthetic_column", "synthetic_share")
+        changes = ({name: getattr(part, name) for name in names} for part in self.mixture)
+        return tuple(replace(self, mixture=(), **change) for change in changes) or (self,)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from aimv2_lab.data.damage import DamagedCaption, DamagedPair, Replacement, TooMuchDamage
 from aimv2_lab.data.images import decode_image
-from aimv2_lab.data.order import Order, Stream, sample_generator
+from aimv2_lab.data.mixture import MixedSource
+from aimv2_lab.data.order import ORDER_VERSION, Place, Stream, sample_generator
 from aimv2_lab.data.records import Pair, Source
 from aimv2_lab.data.tokenizer import NoTokens
 from aimv2_lab.data.transforms import evaluation_view, training_view
@@ -109,7 +110,8 @@ class PairDataset(Dataset[Sample]):
     """The sample at any global position of a run, a pure function of (source, recipe, position).
 
     Training: the order, the caption of several, crop and flip, and the prefix length, uniform on 1 … I - 1 (paper,
-    section 2.2), come from generators keyed by (seed, epoch, position). Validation: a fixed shuffled order, the first
+    section 2.2), come from generators keyed by (seed, epoch, position), which count each source of a mixture by itself.
+    Validation: a fixed shuffled order, the first
     caption, the central view, and prefix lengths that are the same in every run. With `encoder_attention` "causal"
     every prefix length is 1, which is causal; with "bidirectional" it is I, so that no patch counts.
 
@@ -120,7 +122,9 @@ class PairDataset(Dataset[Sample]):
     TooMuchDamage where 16 draws in a row are damaged.
     """
 
-    def __init__(self, source: Source, tokenizer: Tokenizer | None, recipe: AnyRecipe, training: bool) -> None:
+    def __init__(
+        self, source: Source | MixedSource, tokenizer: Tokenizer | None, recipe: AnyRecipe, training: bool
+    ) -> None:
         if tokenizer is None and recipe.text_tokens:
             raise ValueError(f"recipe {recipe.name} reads {recipe.text_tokens} text tokens: it needs a tokenizer")
         if recipe.encoder.patches < 2:
@@ -128,38 +132,57 @@ class PairDataset(Dataset[Sample]):
                 f"encoder.image_size = {recipe.encoder.image_size} with encoder.patch_size = "
                 f"{recipe.encoder.patch_size} gives one patch: a prefix and something to predict need two"
             )
-        self.source = source
+        self.source = source if isinstance(source, MixedSource) else MixedSource((source,))
         self.tokenizer = tokenizer
         self.recipe = recipe
         self.training = training
         self.seed = recipe.training.seed if training else VALIDATION_SEED
-        self.order = Order(len(source), self.seed)
+        self.order = self.source.order(self.seed)
+
+    def identity(self) -> dict[str, Any]:
+        """What decides which pair stands where and what is read of it: a run resumes where it is unchanged."""
+        sources = {
+            name: {"weight": weight, "pairs": len(part), "shards": len(part.shards), "fingerprint": part.fingerprint}
+            | {"synthetic_share": data.synthetic_share}
+            for name, weight, part, data in zip(
+                self.source.names, self.source.weights, self.source.parts, self.recipe.data.parts, strict=True
+            )
+        }
+        return {"order": ORDER_VERSION, "sources": sources}
+
+    def samples_by_source(self, samples: int) -> dict[str, int]:
+        """How many of the first `samples` samples of the run come from each source, by its name."""
+        return dict(zip(self.source.names, self.order.counts(samples), strict=True))
 
     def __getitem__(self, global_position: int) -> Sample:
-        epoch, position, index = self.order.index(global_position)
+        place = self.order.place(global_position)
+        name, pairs = self.source.names[place.source], len(self.source.parts[place.source])
         damaged: list[DamagedPair] = []
-        replacements = sample_generator(self.seed, epoch, position, "replacement")
+        replacements = self._draws(place, "replacement")
         while len(damaged) < REPLACEMENT_TRIES:
             try:
-                sample = self._sample(index, epoch, position)
+                sample = self._sample(place)
             except DamagedPair as damage:
                 damaged.append(damage)
-                index = int(replacements.integers(len(self.source)))
+                place = place._replace(row=int(replacements.integers(pairs)))
             else:
-                found = tuple(Replacement(global_position, pair.key, pair.reason, sample.key) for pair in damaged)
+                found = tuple(Replacement(global_position, pair.key, pair.reason, sample.key, name) for pair in damaged)
                 return replace(sample, replaced=found)
         raise TooMuchDamage(
-            f"position {global_position} of {self.source.name}: {REPLACEMENT_TRIES} pairs drawn in a row are damaged; "
+            f"position {global_position} of {name}: {REPLACEMENT_TRIES} pairs drawn in a row are damaged; "
             f"the first: {', '.join(str(damage) for damage in damaged[:3])}"
         )
 
-    def _sample(self, index: int, epoch: int, position: int) -> Sample:
-        """The pair at `index` of the source, seen as (epoch, position) says; raises DamagedPair."""
+    def _draws(self, place: Place, stream: Stream) -> np.random.Generator:
+        return sample_generator(self.seed, place.epoch, place.position, stream, place.source)
+
+    def _sample(self, place: Place) -> Sample:
+        """The pair at a place, seen as its epoch and position say; raises DamagedPair."""
 
         def draws(stream: Stream) -> np.random.Generator:
-            return sample_generator(self.seed, epoch, position, stream)
+            return self._draws(place, stream)
 
-        pair: Pair = self.source[index]
+        pair = self.source.pair(place.source, place.row)
         picture = decode_image(pair.image, pair.key)
         size, data = self.recipe.encoder.image_size, self.recipe.data
         if self.training:
@@ -168,16 +191,19 @@ class PairDataset(Dataset[Sample]):
             image = evaluation_view(picture, data, size)
         attention, patches = self.recipe.objective.encoder_attention, self.recipe.encoder.patches
         prefix_length = draw_prefix_length(attention, patches, draws("prefix"))
-        tokens, counted = self._tokens(pair, draws("caption"))
+        tokens, counted = self._tokens(pair, data.parts[place.source].synthetic_share, draws("caption"))
         return Sample(image, tokens, counted, prefix_length, pair.key, ())
 
-    def _tokens(self, pair: Pair, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def _tokens(self, pair: Pair, synthetic_share: float, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Tokens (T,) and which count, of a caption drawn in training, of the first one otherwise."""
         if self.tokenizer is None:
             return torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.bool)
-        place = int(generator.integers(len(pair.captions))) if self.training else 0
+        texts = pair.captions or pair.synthetic
+        if self.training and pair.captions and pair.synthetic and generator.random() < synthetic_share:
+            texts = pair.synthetic
+        text = texts[int(generator.integers(len(texts))) if self.training else 0]
         try:  # punctuation alone has no tokens where the tokenizer drops it
-            tokens, counted = self.tokenizer.encode([pair.captions[place]], self.recipe.text_tokens)
+            tokens, counted = self.tokenizer.encode([text], self.recipe.text_tokens)
         except NoTokens as error:
             raise DamagedCaption(pair.key, f"no tokens: {error}") from None
         return tokens[0], counted[0]

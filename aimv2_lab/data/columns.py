@@ -25,11 +25,12 @@ class MissingColumn(ValueError):
 class Columns:
     """The picture is in the first of `images` that a row has; its captions are all texts in `captions`, in order.
 
-    Without names in `captions` none are read.
+    Likewise its synthetic captions in `synthetic`. Without names none are read.
     """
 
     images: tuple[str, ...]
     captions: tuple[str, ...]
+    synthetic: tuple[str, ...] = ()
 
 
 def find_columns(names: Sequence[str], data_recipe: DataRecipe, place: str) -> Columns:
@@ -45,12 +46,14 @@ def find_columns(names: Sequence[str], data_recipe: DataRecipe, place: str) -> C
     _check("image", data_recipe.image_column, images, names, place)
     if not data_recipe.tokenizer:
         return Columns(images, ())
-    captions = _wanted(data_recipe.caption_column)
+    captions, synthetic = _wanted(data_recipe.caption_column), _wanted(data_recipe.synthetic_column)
     if not captions:
         nested = [f"json.{name}" for name in CAPTION_NAMES]
         captions = tuple([*_usual(names, CAPTION_NAMES), *_usual(names, nested)][:1])
     _check("caption", data_recipe.caption_column, captions, names, place)
-    return Columns(images, captions)
+    if synthetic:
+        _check("synthetic", data_recipe.synthetic_column, synthetic, names, place)
+    return Columns(images, captions, synthetic)
 
 
 def read_image(row: Mapping[str, Any], columns: Columns, folder: Path | None, key: str) -> bytes | Image.Image:
@@ -69,16 +72,21 @@ def read_image(row: Mapping[str, Any], columns: Columns, folder: Path | None, ke
         raise DamagedImage(key, f"file not found: {value}") from None
 
 
-def read_captions(row: Mapping[str, Any], columns: Columns, key: str) -> tuple[str, ...]:
-    """Every caption of a row, stripped of surrounding space; none where no column of captions is read.
+def read_captions(row: Mapping[str, Any], columns: Columns, key: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Every caption of a row and every synthetic one, stripped of surrounding space; none where no column is read.
 
     Absent and blank texts are passed over; a pair is refused (DamagedCaption) if none is left, or for one that is not
     text or not valid Unicode.
     """
-    found = tuple(text for column in columns.captions for text in _texts(_value(row, column, key), column, key))
-    if columns.captions and not found:
-        raise DamagedCaption(key, f"no caption: {', '.join(columns.captions)} empty or absent")
-    return found
+
+    def found(names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(text for column in names for text in _texts(_value(row, column, key), column, key))
+
+    captions, synthetic = found(columns.captions), found(columns.synthetic)
+    if columns.captions and not captions and not synthetic:
+        names = ", ".join([*columns.captions, *columns.synthetic])
+        raise DamagedCaption(key, f"no caption: {names} empty or absent")
+    return captions, synthetic
 
 
 def nested_names(name: str, value: Any) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -37,16 +37,17 @@ class TooMuchDamage(RuntimeError):
 
 @dataclass(frozen=True)
 class Replacement:
-    """At global `position` the pair `key` could not be used for `reason`, and `used_key` took its place."""
+    """At global `position` the pair `key` of a source could not be used for `reason`, and `used_key` took its place."""
 
     position: int
     key: str
     reason: str
     used_key: str
+    source: str
 
 
 class DamageLog:
-    """Writes every replacement to `damage.jsonl` of a run folder and holds the share of replaced samples.
+    """Writes every replacement to `damage.jsonl` of a run folder and holds every source's share of replaced samples.
 
     A position counts once: what the file already holds is read first, so that batches seen again after a resume add
     neither lines nor counts, and positions beyond the samples seen so far (left by a run that went further before it
@@ -62,14 +63,17 @@ class DamageLog:
             for found in _whole_lines(self.path):
                 self._found[found.position, found.key] = found
 
-    def replaced(self, samples_seen: int) -> int:
-        """How many of the first `samples_seen` samples were replaced."""
-        return len({found.position for found in self._found.values() if found.position < samples_seen})
+    def replaced(self, samples_seen: Mapping[str, int]) -> dict[str, int]:
+        """How many of the samples seen of every source were replaced."""
+        reached = sum(samples_seen.values())
+        positions = {(found.source, found.position) for found in self._found.values() if found.position < reached}
+        return {name: sum(source == name for source, _ in positions) for name in samples_seen}
 
-    def record(self, replacements: Sequence[Replacement], samples_seen: int) -> None:
-        """Add the replacements of a batch, after `samples_seen` samples of the run in all.
+    def record(self, replacements: Sequence[Replacement], samples_seen: Mapping[str, int]) -> None:
+        """Add the replacements of a batch; `samples_seen` counts the run's samples so far by source.
 
-        Raises TooMuchDamage when more than the limit's share was replaced and at least 200 samples were seen.
+        Raises TooMuchDamage when of one source more than the limit's share was replaced, and at least 200 samples of it
+        were seen.
         """
         new = [found for found in replacements if (found.position, found.key) not in self._found]
         if new:
@@ -78,16 +82,19 @@ class DamageLog:
             self._found |= {(found.position, found.key): found for found in new}
         self._check(samples_seen)
 
-    def _check(self, samples_seen: int) -> None:
-        allowed = self.limit * samples_seen
-        if samples_seen < MINIMUM_SAMPLES or len(self._found) <= allowed:  # so few need no counting
+    def _check(self, samples_seen: Mapping[str, int]) -> None:
+        if len(self._found) <= self.limit * min(samples_seen.values()):  # so few need no counting
             return
-        replaced = self.replaced(samples_seen)
-        if replaced <= allowed:
-            return
-        first = sorted(self._found.values(), key=lambda found: found.position)[:KEYS_SHOWN]
-        raise TooMuchDamage(
-            f"{replaced} of {samples_seen} samples ({replaced / samples_seen:.2%}) had to be replaced, more than "
+        for name, replaced in self.replaced(samples_seen).items():
+            seen = samples_seen[name]
+            if seen >= MINIMUM_SAMPLES and replaced > self.limit * seen:
+                raise TooMuchDamage(self._too_much(name, replaced, seen))
+
+    def _too_much(self, name: str, replaced: int, seen: int) -> str:
+        of_source = (found for found in self._found.values() if found.source == name)
+        first = sorted(of_source, key=lambda found: found.position)[:KEYS_SHOWN]
+        return (
+            f"{replaced} of {seen} samples of {name} ({replaced / seen:.2%}) had to be replaced, more than "
             f"data.damage_limit = {self.limit:.2%}; first: {', '.join(f'{f.key} ({f.reason})' for f in first)}; all "
             f"are listed in {self.path}. Go on with a higher data.damage_limit, or mend the data and start a new run"
         )

@@ -38,6 +38,11 @@ class RowSource:
     indices: np.ndarray  # int64, rows of this split
     folder: Path | None = None  # which pictures named by relative paths lie under
 
+    @property
+    def shards(self) -> tuple[int, ...]:
+        """One: any row is read as fast as any other."""
+        return (len(self.indices),)
+
     def __len__(self) -> int:
         return len(self.indices)
 
@@ -46,7 +51,7 @@ class RowSource:
         row_number = int(self.indices[index])
         key = self.rows.keys[row_number]
         row = self.rows[row_number]
-        return Pair(key, read_image(row, self.columns, self.folder, key), read_captions(row, self.columns, key))
+        return Pair(key, read_image(row, self.columns, self.folder, key), *read_captions(row, self.columns, key))
 
 
 def open_source(spec: str, split: Split, data_recipe: DataRecipe, image_size: int) -> Source:
@@ -108,7 +113,7 @@ def _source(
     """Choose columns and rows, and take the fingerprint of what was chosen."""
     columns = find_columns(rows.names, data_recipe, name)
     if isinstance(rows, TableRows):
-        rows = rows.only([*columns.images, *columns.captions])
+        rows = rows.only([*columns.images, *columns.captions, *columns.synthetic])
     keys = rows.keys
     indices = np.arange(len(keys))
     if held_out:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -23,7 +24,8 @@ class Options:
     recipe: Annotated[AnyRecipe, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
     data: str = ""
     """Pairs to train on: a folder or file (WebDataset .tar/.tar.xz, Parquet, image folder with metadata.jsonl), a hub
-    data set's name, or world:PRESET. Default: the recipe's data.source."""
+    data set's name, world:PRESET, or a .json file that lists several as data.mixture does: [{"source": …, "weight":
+    30}, …]. Default: the recipe's data."""
     run: Path | None = None
     """The run folder. An existing run is never overwritten."""
     resume: bool = False
@@ -39,8 +41,20 @@ def read_command(arguments: Sequence[str], program: str) -> Options:
     options = tyro.cli(Options, default=Options(recipe(named.recipe)), args=rest, prog=usage)
     if not options.data:
         return options
-    data = dataclasses.replace(options.recipe.data, source=options.data)
-    return dataclasses.replace(options, recipe=dataclasses.replace(options.recipe, data=data))
+    mixed = options.data.endswith(".json")
+    changes = {
+        "data.source": "" if mixed else options.data,
+        "data.mixture": read_mixture(options.data) if mixed else [],
+    }
+    return dataclasses.replace(options, recipe=options.recipe.change(changes))
+
+
+def read_mixture(file: str) -> list[Any]:
+    """The sources that a JSON file lists; raises ValueError where it holds no list."""
+    parts = json.loads(Path(file).expanduser().read_text())
+    if not isinstance(parts, list) or not parts:
+        raise ValueError(f'{file} must list sources: [{{"source": "…", "weight": 30}}, …]')
+    return parts
 
 
 def end_plainly(command: Callable[[], None]) -> None:

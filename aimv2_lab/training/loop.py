@@ -7,15 +7,14 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import torch
 from tqdm.auto import tqdm
 
 from aimv2_lab.data.batches import Batch, PairDataset, batches
 from aimv2_lab.data.damage import DamagedPair, DamageLog
-from aimv2_lab.data.records import Source
-from aimv2_lab.data.sources import open_source
+from aimv2_lab.data.mixture import MixedSource, open_mixture
 from aimv2_lab.data.tokenizer import CaptionTokenizer, load_tokenizer
 from aimv2_lab.formats.folder import newest_checkpoint
 from aimv2_lab.model.aimv1 import AIMv1
@@ -40,9 +39,9 @@ class RunData:
     tokenizer: CaptionTokenizer | None
 
     @property
-    def fingerprints(self) -> dict[str, str]:
-        """By split; a run resumes on equal ones only."""
-        return {"train": self.training.source.fingerprint, "validation": self.validation.source.fingerprint}
+    def identity(self) -> dict[str, Any]:
+        """What decides which pairs are seen, by split; a run resumes where it is equal only."""
+        return {"train": self.training.identity(), "validation": self.validation.identity()}
 
 
 @overload
@@ -57,20 +56,18 @@ def build_model(recipe: AnyRecipe) -> AnyModel:
 
 
 def open_data(recipe: AnyRecipe, run: Path | None = None) -> RunData:
-    """Open the recipe's source, and its tokenizer if it reads text; one already saved in the run folder is used again.
+    """Open the recipe's sources, and its tokenizer if it reads text; one already saved in the run folder is used again.
 
     Raises ValueError when the tokenizer has more entries than the recipe's vocabulary, and the errors of `open_source`
     and `load_tokenizer`.
     """
-    splits = [
-        open_source(recipe.data.source, s, recipe.data, recipe.encoder.image_size) for s in ("train", "validation")
-    ]
+    splits = [open_mixture(split, recipe.data, recipe.encoder.image_size) for split in ("train", "validation")]
     tokenizer = _open_tokenizer(recipe, splits[0], run) if isinstance(recipe, Recipe) else None
     training, validation = (PairDataset(s, tokenizer, recipe, training=s is splits[0]) for s in splits)
     return RunData(training, validation, tokenizer)
 
 
-def _open_tokenizer(recipe: Recipe, source: Source, run: Path | None) -> CaptionTokenizer:
+def _open_tokenizer(recipe: Recipe, source: MixedSource, run: Path | None) -> CaptionTokenizer:
     """The run's tokenizer, or else the recipe's; raises ValueError when the recipe's vocabulary is smaller."""
     if run is not None and is_run(run):
         tokenizer = load_tokenizer(str(run / TOKENIZER))
@@ -80,12 +77,13 @@ def _open_tokenizer(recipe: Recipe, source: Source, run: Path | None) -> Caption
     return tokenizer
 
 
-def _captions(source: Source) -> list[str]:
+def _captions(source: MixedSource) -> list[str]:
     """Every caption of evenly spaced pairs. Damaged pairs are passed over here; batches replace and count them."""
     found: list[str] = []
     for index in range(0, len(source), math.ceil(len(source) / TOKENIZER_CAPTIONS)):
         with suppress(DamagedPair):
-            found += source[index].captions
+            pair = source[index]
+            found += pair.captions + pair.synthetic
     return found
 
 
@@ -99,7 +97,8 @@ def validation_losses(engine: LocalEngine, dataset: PairDataset, recipe: AnyReci
     steps = max(min(recipe.training.validation_batches, len(dataset.source) // size), 1)
     parts = list(batches(dataset, size, 0, steps, recipe.data.workers))
     replaced = [found for batch in parts for found in batch.replaced]
-    DamageLog(run, recipe.data.damage_limit, "damage_validation.jsonl").record(replaced, steps * size)
+    damage = DamageLog(run, recipe.data.damage_limit, "damage_validation.jsonl")
+    damage.record(replaced, dataset.samples_by_source(steps * size))
     counts = [loss_counts(batch, recipe) for batch in parts]
     whole = LossCounts(sum(c.patches for c in counts), sum(c.tokens for c in counts))
     engine.model.eval()
@@ -125,9 +124,9 @@ def pretrain(recipe: AnyRecipe, run: Path, resume: bool = False) -> LocalEngine:
     engine = LocalEngine(build_model(recipe), recipe.training, pick_device())
     data.training[0], data.validation[0]  # what cannot be read fails here, before anything is written
     if is_run(run):
-        refuse_other_data(run, data.fingerprints)
+        refuse_other_data(run, data.identity)
     else:
-        create_run(run, recipe, data.tokenizer, data.fingerprints)
+        create_run(run, recipe, data.tokenizer, data.identity)
     if checkpoint is not None:
         load_checkpoint(checkpoint, engine)
     metrics = Metrics(run, engine.steps_done)
@@ -152,7 +151,7 @@ def train(engine: LocalEngine, data: RunData, recipe: AnyRecipe, run: Path, metr
     for batch in batches(data.training, size, engine.steps_done * size, steps_left, recipe.data.workers):
         result = train_step(engine, batch.to(engine.device), loss_counts(batch, recipe), recipe)
         step = engine.steps_done
-        damage.record(batch.replaced, step * size)
+        damage.record(batch.replaced, data.training.samples_by_source(step * size))
         bar.update()
         saves, validates = (_due(step, every, recipe) for every in (training.checkpoint_every, training.validate_every))
         if saves or validates or _due(step, training.log_every, recipe):
@@ -164,7 +163,7 @@ def train(engine: LocalEngine, data: RunData, recipe: AnyRecipe, run: Path, metr
             if validates:
                 metrics.write("validation", step, **validation_losses(engine, data.validation, recipe, run))
             if saves:
-                state = {"consumed_samples": step * size, "data_fingerprints": data.fingerprints}
+                state = {"consumed_samples": step * size, "data": data.identity}
                 save_checkpoint(run, engine, state, training.checkpoints_kept)
             since, done_then = time.perf_counter(), step
     bar.close()

@@ -2,7 +2,7 @@
 
 recipe.json        the resolved recipe
 environment.json   versions and machine
-data.json          fingerprints of both splits
+data.json          what the data of both splits were: sources, weights, sizes, fingerprints, version of the order
 tokenizer/         the tokenizer, loadable by transformers; not where the recipe reads no text
 metrics.jsonl      one record per logged step, and one per validation
 tensorboard/       the same for TensorBoard
@@ -24,6 +24,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from aimv2_lab.data.tokenizer import CaptionTokenizer
+from aimv2_lab.fields import leaves
 from aimv2_lab.formats.folder import RECIPE_FILE, newest_checkpoint, read_recipe
 from aimv2_lab.recipes import AnyRecipe, differences
 
@@ -34,7 +35,8 @@ _STARTED_WITH = {TOKENIZER, DATA_FILE, "environment.json", f"writing-{RECIPE_FIL
 
 # Fields that may differ on resume, because they change nothing that is learned.
 FREE_ON_RESUME = {
-    "data.source",  # may have moved; its fingerprint is compared instead
+    "data.source",  # may have moved; data.json is compared instead
+    "data.mixture",
     "data.workers",
     "data.damage_limit",
     "training.log_every",
@@ -70,15 +72,13 @@ def is_run(folder: Path) -> bool:
     return (folder / RECIPE_FILE).exists()
 
 
-def create_run(
-    folder: Path, recipe: AnyRecipe, tokenizer: CaptionTokenizer | None, fingerprints: Mapping[str, str]
-) -> None:
+def create_run(folder: Path, recipe: AnyRecipe, tokenizer: CaptionTokenizer | None, data: Mapping[str, Any]) -> None:
     """Write what a run starts with; the recipe comes last and at once, because it makes the folder a run."""
     folder.mkdir(parents=True, exist_ok=True)
     if tokenizer is not None:
         tokenizer.save(folder / TOKENIZER)
     (folder / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n")
-    (folder / DATA_FILE).write_text(json.dumps(fingerprints, indent=2) + "\n")
+    (folder / DATA_FILE).write_text(json.dumps(data, indent=2) + "\n")
     replace_text(folder / RECIPE_FILE, recipe.to_json())
 
 
@@ -101,15 +101,16 @@ def refuse_other_recipe(file: Path, recipe: AnyRecipe) -> None:
         )
 
 
-def refuse_other_data(folder: Path, fingerprints: Mapping[str, str]) -> None:
-    """Raise ValueError when a run was started on other data than these fingerprints by split tell."""
-    stored = json.loads((folder / DATA_FILE).read_text())
-    for split, fingerprint in fingerprints.items():
-        if stored[split] != fingerprint:
-            raise ValueError(
-                f"{folder} was started on other data: the {split} split's fingerprint was {stored[split]}, now it is "
-                f"{fingerprint}. Resume with the data it was started on, or start a new run folder."
-            )
+def refuse_other_data(folder: Path, data: Mapping[str, Any]) -> None:
+    """Raise ValueError listing what was different when a run was started, where its data were not these."""
+    before, now = (dict(leaves(found)) for found in (json.loads((folder / DATA_FILE).read_text()), data))
+    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if changed:
+        rows = "; ".join(f"{name} was {before.get(name)}, is {now.get(name)}" for name in changed)
+        raise ValueError(
+            f"{folder} was started on other data: {rows}. Resume with the data and the version of aimv2_lab it was "
+            "started with, or start a new run folder"
+        )
 
 
 def environment() -> dict[str, Any]:

@@ -71,15 +71,25 @@ def write_image_folder(folder: Path, lines: Sequence[Mapping[str, object]]) -> P
 
 
 class ListSource:
-    """Pairs in memory. A pair in `damaged` has a picture of zero bytes, in `mute` no caption, in `dotted` only dots."""
+    """Pairs in memory. A pair in `damaged` has a picture of zero bytes, in `mute` no caption, in `dotted` only dots.
 
-    name = "list"
+    With `synthetic` every pair also has two synthetic captions.
+    """
+
     fingerprint = "0"
 
     def __init__(
-        self, length: int, damaged: Iterable[int] = (), mute: Iterable[int] = (), dotted: Iterable[int] = ()
+        self,
+        length: int,
+        damaged: Iterable[int] = (),
+        mute: Iterable[int] = (),
+        dotted: Iterable[int] = (),
+        name: str = "list",
+        shards: Sequence[int] = (),
+        synthetic: bool = False,
     ) -> None:
         self.length, self.damaged, self.mute, self.dotted = length, set(damaged), set(mute), set(dotted)
+        self.name, self.shards, self.synthetic = name, tuple(shards) or (length,), synthetic
 
     def __len__(self) -> int:
         return self.length
@@ -89,7 +99,8 @@ class ListSource:
             raise DamagedCaption(f"pair-{index}", "no caption: txt empty or absent")
         image = b"" if index in self.damaged else picture(index)
         texts = tuple(f"{text} {index}" for text in ("first", "second", "third one"))
-        return Pair(f"pair-{index}", image, ("...",) if index in self.dotted else texts)
+        written = tuple(f"{text} of {index}" for text in ("one view", "another view")) if self.synthetic else ()
+        return Pair(f"pair-{index}", image, ("...",) if index in self.dotted else texts, written)
 
 
 class Bytes:

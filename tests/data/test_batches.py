@@ -207,7 +207,7 @@ def test_damaged_pairs_are_replaced_and_reported(damaged_source: ListSource) -> 
     bad = {"pair-2", "pair-3", "pair-11", "pair-5", "pair-7"}
     met = Counter[str]()
     for position in range(3 * LENGTH):
-        sample, expected = data[position], f"pair-{data.order.index(position)[2]}"
+        sample, expected = data[position], f"pair-{data.order.place(position).row}"
         assert sample.key not in bad
         assert bool(sample.replaced) == (expected in bad)
         if sample.replaced:

@@ -62,6 +62,11 @@ class WorldSource:
         parts = [self.settings.fingerprint, self.split, len(self), self.seed, self.size, self.views]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
+    @property
+    def shards(self) -> tuple[int, ...]:
+        """One: there are no files."""
+        return (len(self),)
+
     def __len__(self) -> int:
         return self.length or LENGTHS[self.split]
 

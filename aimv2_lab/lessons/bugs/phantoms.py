@@ -89,6 +89,11 @@ class Phantom:
         """The body and the length say everything."""
         return f"{self.name}:{self.length}"
 
+    @property
+    def shards(self) -> tuple[int, ...]:
+        """One: there are no files."""
+        return (self.length,)
+
     def __len__(self) -> int:
         return self.length
 
