@@ -141,12 +141,16 @@ class PairDataset(Dataset[Sample]):
 
     def identity(self) -> dict[str, Any]:
         """What decides which pair stands where and what is read of it: a run resumes where it is unchanged."""
-        sources = {
-            name: {"weight": weight, "pairs": len(part), "shards": len(part.shards), "fingerprint": part.fingerprint}
-            | {"synthetic_share": data.synthetic_share}
-            for name, weight, part, data in zip(
-                self.source.names, self.source.weights, self.source.parts, self.recipe.data.parts, strict=True
-            )
+        parts = zip(self.source.parts, self.source.weights, self.recipe.data.parts, strict=True)
+        sources = {  # by number: names may change where folders are moved
+            str(number): {
+                "weight": weight,
+                "pairs": len(part),
+                "shards": len(part.shards),
+                "fingerprint": part.fingerprint,
+                "synthetic_share": data.synthetic_share,
+            }
+            for number, (part, weight, data) in enumerate(parts, start=1)
         }
         return {"order": ORDER_VERSION, "sources": sources}
 

@@ -147,7 +147,7 @@ def test_another_recipe_is_refused_with_the_difference(finished: Path) -> None:
 
 def test_other_data_is_refused(finished: Path) -> None:
     done = launch("data_samples/parquet", finished, "--training.steps", "5", "--resume")
-    assert "was started on other data: the train split" in done.stderr
+    assert "was started on other data: train.sources.1.fingerprint was" in done.stderr
 
 
 def test_a_run_without_checkpoints_goes_on_with_its_own_data_only(finished: Path, tmp_path: Path) -> None:
@@ -227,3 +227,21 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
 def test_environment_is_recorded(finished: Path) -> None:
     record = json.loads((finished / "environment.json").read_text())
     assert record["versions"]["torch"] == torch.__version__
+
+
+def test_a_mixture_trains_and_resumes_with_its_own_weights_only(tmp_path: Path) -> None:
+    """In the recipe of the run folder, in data.json and in what is refused, sources are told apart."""
+    file, run = tmp_path / "sources.json", tmp_path / "run"
+
+    def write(weight: int) -> None:
+        layouts = (("webdataset", 3), ("parquet", weight))
+        file.write_text(json.dumps([{"source": f"data_samples/{name}", "weight": share} for name, share in layouts]))
+
+    write(1)
+    assert launch(str(file), run, "--training.steps", "5").returncode == 0
+    stored = json.loads((run / "data.json").read_text())["train"]
+    assert [source["weight"] for source in stored["sources"].values()] == [3, 1]
+    assert launch(str(file), run, "--training.steps", "5", "--resume").returncode == 0
+    write(2)
+    done = launch(str(file), run, "--training.steps", "5", "--resume")
+    assert "other data: train.sources.2.weight was 1, is 2; validation.sources.2.weight was 1, is 2" in done.stderr
