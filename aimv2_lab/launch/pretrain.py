@@ -15,8 +15,8 @@ from aimv2_lab.training.run import read_metrics
 
 def run_pretraining(options: Options) -> None:
     """Train, then print the last validation losses."""
-    if not options.recipe.data.source:
-        raise ValueError(f"recipe {options.recipe.name} names no data: add --data FOLDER, FILE or HUB_NAME")
+    if not options.recipe.data.source and not options.recipe.data.mixture:
+        raise ValueError(f"recipe {options.recipe.name} names no data: add --data FOLDER, FILE, HUB_NAME or SOURCES.json")
     run = options.run or Path("runs") / options.recipe.name
     pretrain(options.recipe, run, options.resume)
     last = read_metrics(run, "validation")[-1]
