@@ -16,7 +16,9 @@ from aimv2_lab.training.run import read_metrics
 def run_pretraining(options: Options) -> None:
     """Train, then print the last validation losses."""
     if not options.recipe.data.source and not options.recipe.data.mixture:
-        raise ValueError(f"recipe {options.recipe.name} names no data: add --data FOLDER, FILE, HUB_NAME or SOURCES.json")
+        raise ValueError(
+            f"recipe {options.recipe.name} names no data: add --data FOLDER, FILE, HUB_NAME or SOURCES.json"
+        )
     run = options.run or Path("runs") / options.recipe.name
     pretrain(options.recipe, run, options.resume)
     last = read_metrics(run, "validation")[-1]
