@@ -31,7 +31,7 @@ def test_every_position_has_the_colour_of_its_source_and_the_number_of_its_pair(
     colours = Counter(to_hex(cell.get_facecolor()) for cell in cells)
     assert colours == {to_hex(colour): weight for colour, weight in zip(COLOURS, (6, 3, 1), strict=False)}
     assert [int(text.get_text()) for text in axes.texts] == [ORDER.place(position).row for position in range(10)]
-    assert "6, 3, 1" in axes.get_title()
+    assert "6, 3, 1" in axes.get_title(loc="left")
 
 
 def test_ranks_part_the_batches_and_change_nothing_in_them() -> None:
