@@ -1,0 +1,193 @@
+"""Pictures per second, from files to normalised 224 px tensors: ours beside other loaders, on the same bytes.
+
+    python -m benchmarks.data [--shards FOLDER] [--pictures 1000] [--rounds 7]
+
+One process and one thread, everything in the page cache; rounds are interleaved, so that what else the machine does
+falls on all alike. Every loader makes the same view with the same functions (random crop, flip, normalisation), so what
+differs is reading, order and plumbing. `webdataset` takes part where it is installed. Rates are per CPU-second.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+import tyro
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm.auto import tqdm
+
+from aimv2_lab.data.batches import PairDataset, batches
+from aimv2_lab.data.images import decode_image
+from aimv2_lab.data.mixture import open_mixture
+from aimv2_lab.data.order import Place
+from aimv2_lab.data.tars import tar_samples
+from aimv2_lab.data.transforms import training_view
+from aimv2_lab.recipes import AIMv1Recipe, recipe
+
+SIZE, BATCH = 224, 32
+PLAN: AIMv1Recipe = recipe(
+    "aim-600m", {"data.validation_share": 0.0, "training.batch_size": BATCH, "training.micro_batch_size": BATCH}
+)
+Loader = Callable[[], Iterable[Tensor]]
+
+
+def view(image: bytes, draws: np.random.Generator) -> Tensor:
+    """What every loader does with a file: (3, 224, 224)."""
+    return training_view(decode_image(image, ""), PLAN.data, SIZE, draws)
+
+
+def ours(folder: Path, pictures: int, sequential: bool = False) -> Iterator[Tensor]:
+    """Batches in the order of a run, or, to know what that order costs, one pair after the other as they lie."""
+    dataset = PairDataset(open_mixture("train", PLAN.change({"data.source": str(folder)}).data, SIZE), None, PLAN, True)
+    if sequential:
+        dataset.order.place = lambda position: Place(0, 0, position, position)  # type: ignore[method-assign]
+    return (batch.images for batch in batches(dataset, BATCH, 0, pictures // BATCH, workers=0))
+
+
+def streamed(folder: Path) -> Iterator[Tensor]:
+    """HF datasets, streaming the tars in order."""
+    files = sorted(map(str, folder.glob("*.tar")))
+    rows: Any = datasets.load_dataset("webdataset", data_files=files, split="train", streaming=True)
+    rows, draws = rows.cast_column("jpg", datasets.Image(decode=False)), np.random.default_rng(0)
+    return stacked(view(row["jpg"]["bytes"], draws) for row in rows)
+
+
+def webdataset_tars(folder: Path) -> Iterator[Tensor]:
+    """The webdataset library, the tars in order."""
+    import webdataset
+
+    files, draws = sorted(map(str, folder.glob("*.tar"))), np.random.default_rng(0)
+    return stacked(view(row["jpg"], draws) for row in webdataset.WebDataset(files, shardshuffle=False))
+
+
+class Folder(Dataset[Tensor]):
+    """Pictures as files of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.files, self.draws = sorted(folder.glob("*.jpg")), np.random.default_rng(0)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return view(self.files[index].read_bytes(), self.draws)
+
+
+def folder_loader(folder: Path) -> Iterable[Tensor]:
+    """torch's DataLoader over an image folder, shuffled."""
+    return DataLoader(Folder(folder), batch_size=BATCH, shuffle=True, drop_last=True)
+
+
+def decoded(contents: list[bytes]) -> Iterator[Tensor]:
+    """The same work on bytes in memory: what decoder and transforms alone can do."""
+    draws = np.random.default_rng(0)
+    return stacked(view(content, draws) for content in contents)
+
+
+def stacked(views: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Batches of single views."""
+    views = iter(views)
+    while part := list(itertools.islice(views, BATCH)):
+        yield torch.stack(part)
+
+
+def rate(loader: Loader) -> float:
+    """Pictures per CPU-second of going through a loader once."""
+    started, seen = time.process_time(), 0
+    for batch in loader():
+        seen += len(batch)
+    return seen / (time.process_time() - started)
+
+
+def write_pictures(folder: Path, pictures: int) -> None:
+    """Generated scenes as photographs come from img2dataset: 512 px on the long side, JPEG quality 90, with grain."""
+    from aimv2_lab.data.world import make_scene, render, world_settings
+
+    folder.mkdir(parents=True)
+    for index in tqdm(range(pictures), desc="writing pictures", disable=None):
+        scene = make_scene(world_settings("rich"), 0, "train", index)
+        square = Image.fromarray(render(scene, 512))
+        square.crop((0, 64, 512, 448)).save(folder / f"{index:08d}.jpg", quality=90)
+
+
+def pack(pictures: Path, shards: Path, of: int = 250) -> None:
+    """The same files as tars."""
+    from tests.data.generated import write_tar
+
+    shards.mkdir(parents=True)
+    files = sorted(pictures.glob("*.jpg"))
+    for start in range(0, len(files), of):
+        part = {file.stem: {"jpg": file.read_bytes(), "txt": b"a picture"} for file in files[start : start + of]}
+        write_tar(shards / f"{start // of:05d}.tar", part)
+
+
+def measure(loaders: dict[str, Loader], rounds: int) -> dict[str, list[float]]:
+    """Rates of every loader, round by round; a round before them warms up."""
+    rates: dict[str, list[float]] = {name: [] for name in loaders}
+    for number in tqdm(range(rounds + 1), desc="rounds", disable=None):
+        for name, loader in loaders.items():
+            found = rate(loader)
+            if number:
+                rates[name].append(found)
+    return rates
+
+
+def report(rates: dict[str, list[float]], unit: str) -> None:
+    """Medians, spread, and medians of the ratios to `unit` within each round."""
+    for name, found in rates.items():
+        ratio = statistics.median(mine / theirs for mine, theirs in zip(found, rates[unit], strict=True))
+        low, high = min(found), max(found)
+        print(f"{name:34} {statistics.median(found):7.1f} pictures/s ({low:.1f} … {high:.1f})   {ratio:.3f} of {unit}")
+
+
+def main(pictures: int = 1000, rounds: int = 7, shards: Path | None = None) -> None:
+    """Make the files if none are named, go through them with every loader, print the table."""
+    torch.set_num_threads(1)
+    datasets.disable_progress_bars()
+    with tempfile.TemporaryDirectory() as made:
+        folder, files = shards or Path(made, "shards"), Path(made, "pictures")
+        if shards is None:
+            write_pictures(files, pictures)
+            pack(files, folder)
+        else:
+            unpack(folder, files)
+        contents = [file.read_bytes() for file in sorted(files.glob("*.jpg"))]
+        print(json.dumps({"pictures": len(contents), "mean bytes": round(statistics.mean(map(len, contents)))}))
+        loaders: dict[str, Loader] = {
+            "decoder and transforms alone": lambda: decoded(contents),
+            "ours": lambda: ours(folder, len(contents)),
+            "ours, pairs as they lie": lambda: ours(folder, len(contents), sequential=True),
+            "datasets, streaming": lambda: streamed(folder),
+            "DataLoader over an image folder": lambda: folder_loader(files),
+        }
+        try:
+            import webdataset  # noqa: F401
+
+            loaders["webdataset"] = lambda: webdataset_tars(folder)
+        except ImportError:
+            print("webdataset is not installed")
+        report(measure(loaders, rounds), "decoder and transforms alone")
+
+
+def unpack(shards: Path, files: Path) -> None:
+    """The pictures of shards as files of their own."""
+    files.mkdir(parents=True)
+    for shard in sorted(shards.glob("*.tar")):
+        for sample in tar_samples(shard):
+            content = dict(zip(sample["names"], sample["contents"], strict=True))
+            (files / f"{shard.stem}-{sample['key'].replace('/', '-')}.jpg").write_bytes(content["jpg"])
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
