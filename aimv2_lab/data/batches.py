@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -138,19 +138,20 @@ class PairDataset(Dataset[Sample]):
         self.training = training
         self.seed = recipe.training.seed if training else VALIDATION_SEED
         self.order = self.source.order(self.seed)
+        self.synthetic_shares = [part.synthetic_share for part in recipe.data.parts]
 
     def identity(self) -> dict[str, Any]:
         """What decides which pair stands where and what is read of it: a run resumes where it is unchanged."""
-        parts = zip(self.source.parts, self.source.weights, self.recipe.data.parts, strict=True)
+        parts = zip(self.source.parts, self.source.weights, self.synthetic_shares, strict=True)
         sources = {  # by number: names may change where folders are moved
             str(number): {
                 "weight": weight,
                 "pairs": len(part),
                 "shards": len(part.shards),
                 "fingerprint": part.fingerprint,
-                "synthetic_share": data.synthetic_share,
+                "synthetic_share": share,
             }
-            for number, (part, weight, data) in enumerate(parts, start=1)
+            for number, (part, weight, share) in enumerate(parts, start=1)
         }
         return {"order": ORDER_VERSION, "sources": sources}
 
@@ -162,12 +163,13 @@ class PairDataset(Dataset[Sample]):
         place = self.order.place(global_position)
         name, pairs = self.source.names[place.source], len(self.source.parts[place.source])
         damaged: list[DamagedPair] = []
-        replacements = self._draws(place, "replacement")
+        replacements = None
         while len(damaged) < REPLACEMENT_TRIES:
             try:
                 sample = self._sample(place)
             except DamagedPair as damage:
                 damaged.append(damage)
+                replacements = replacements or self._draws(place, "replacement")
                 place = place._replace(row=int(replacements.integers(pairs)))
             else:
                 found = tuple(Replacement(global_position, pair.key, pair.reason, sample.key, name) for pair in damaged)
@@ -195,14 +197,16 @@ class PairDataset(Dataset[Sample]):
             image = evaluation_view(picture, data, size)
         attention, patches = self.recipe.objective.encoder_attention, self.recipe.encoder.patches
         prefix_length = draw_prefix_length(attention, patches, draws("prefix"))
-        tokens, counted = self._tokens(pair, data.parts[place.source].synthetic_share, draws("caption"))
+        tokens, counted = self._tokens(pair, self.synthetic_shares[place.source], draws)
         return Sample(image, tokens, counted, prefix_length, pair.key, ())
 
-    def _tokens(self, pair: Pair, synthetic_share: float, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def _tokens(
+        self, pair: Pair, synthetic_share: float, draws: Callable[[Stream], np.random.Generator]
+    ) -> tuple[Tensor, Tensor]:
         """Tokens (T,) and which count, of a caption drawn in training, of the first one otherwise."""
         if self.tokenizer is None:
             return torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.bool)
-        texts = pair.captions or pair.synthetic
+        generator, texts = draws("caption"), pair.captions or pair.synthetic
         if self.training and pair.captions and pair.synthetic and generator.random() < synthetic_share:
             texts = pair.synthetic
         text = texts[int(generator.integers(len(texts))) if self.training else 0]
