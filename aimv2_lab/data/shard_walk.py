@@ -102,12 +102,14 @@ class _ShardWalk:
 
     def part(self) -> Part:
         keys = [key.encode("utf-8", "surrogatepass") for key in self.keys]
+        members = np.zeros(len(self.members), dtype=MEMBER)  # zeros between the fields too, for the part's hash
+        members[:] = self.members
         arrays = PartArrays(
             counts=np.array(self.counts, dtype=np.uint16),
             key_hashes=np.array([key_hash(key) for key in self.keys], dtype=np.uint64),
             key_bytes=np.frombuffer(b"".join(keys), dtype=np.uint8),
             key_ends=np.cumsum([len(key) for key in keys], dtype=np.uint64),
-            members=np.array(self.members, dtype=MEMBER),
+            members=members,
         )
         numbers = np.array(self.numbers, dtype=np.float64).reshape(len(keys), len(self.columns))
         columns = {name: numbers[:, place] for place, name in enumerate(self.columns)}

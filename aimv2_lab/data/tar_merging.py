@@ -128,7 +128,7 @@ def _fill(target: Path, manifest: Manifest, jobs: Sequence[ShardJob]) -> None:
 def _rows(part: Part, shard: int, first_member: int, first_key_byte: int, manifest: Manifest) -> dict[str, np.ndarray]:
     """What one shard adds to every array."""
     stored = part.arrays
-    samples = np.empty(len(stored.counts), dtype=SAMPLE)
+    samples = np.zeros(len(stored.counts), dtype=SAMPLE)
     samples["first_member"] = first_member + np.cumsum(stored.counts, dtype=np.uint64) - stored.counts
     samples["members"], samples["key_hash"], samples["shard"] = stored.counts, stored.key_hashes, shard
     members = stored.members.copy()
