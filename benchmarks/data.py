@@ -31,7 +31,8 @@ from aimv2_lab.data.batches import PairDataset, batches
 from aimv2_lab.data.images import decode_image
 from aimv2_lab.data.mixture import open_mixture
 from aimv2_lab.data.order import Place
-from aimv2_lab.data.tars import tar_samples
+from aimv2_lab.data.tar_rows import IndexedRows
+from aimv2_lab.data.tars import tar_files
 from aimv2_lab.data.transforms import training_view
 from aimv2_lab.recipes import AIMv1Recipe, recipe
 
@@ -183,10 +184,9 @@ def main(pictures: int = 1000, rounds: int = 7, shards: Path | None = None) -> N
 def unpack(shards: Path, files: Path) -> None:
     """The pictures of shards as files of their own."""
     files.mkdir(parents=True)
-    for shard in sorted(shards.glob("*.tar")):
-        for sample in tar_samples(shard):
-            content = dict(zip(sample["names"], sample["contents"], strict=True))
-            (files / f"{shard.stem}-{sample['key'].replace('/', '-')}.jpg").write_bytes(content["jpg"])
+    rows = IndexedRows.open(tar_files(shards), shards)
+    for number in range(len(rows)):
+        (files / f"{number:08d}.jpg").write_bytes(rows[number]["jpg"])
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from aimv2_lab.data.damage import DamagedCaption, DamagedImage
 from aimv2_lab.recipes import DataRecipe
 
 IMAGE_NAMES = ("image", "img", "file_name", "picture", "jpg", "jpeg", "png", "webp", "image_bytes")
+KEY_NAMES = ("__key__", "key", "uid")
 CAPTION_NAMES = ("txt", "text", "caption", "captions", "alt", "alt_text", "sentence", "sentences", "description")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -14,6 +15,7 @@ from aimv2_lab.data.damage import DamagedImage
 PIXEL_LIMIT = 64_000_000  # larger pictures are taken for decompression bombs; our choice, below Pillow's own 89 M
 MINIMUM_SIDE = 8  # pixels; smaller pictures show nothing (tracking pixels, spacers); our choice
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+SUFFIXES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif")  # of files in these formats
 
 # What Pillow's decoders raise on wrong bytes; want of memory is not among them.
 _DECODER_ERRORS = (
@@ -55,22 +57,39 @@ def decode_image(image: bytes | Image.Image, key: str) -> Image.Image:
         return _converted(_loaded(image, key), key)
     if not image:
         raise DamagedImage(key, "zero bytes")
+    return _converted(_loaded(_opened(io.BytesIO(image), key), key), key)
+
+
+def check_header(file: IO[bytes], key: str) -> None:
+    """Read an encoded picture's header alone; raises DamagedImage where `decode_image` would refuse the picture for it.
+
+    What is damaged behind the header goes unnoticed.
+    """
+    _check_size(_opened(file, key), key)
+
+
+def _opened(file: IO[bytes], key: str) -> Image.Image:
     try:
-        opened = Image.open(io.BytesIO(image), formats=FORMATS)
+        return Image.open(file, formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DamagedImage(key, f"too many pixels: {error}") from None
     except _DECODER_ERRORS as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the file system's, not the picture's
+            raise
         raise _undecodable(key, error) from None
-    return _converted(_loaded(opened, key), key)
 
 
-def _loaded(image: Image.Image, key: str) -> Image.Image:
-    """Check the size that the header states, decode the first frame and turn it upright."""
+def _check_size(image: Image.Image, key: str) -> None:
     width, height = image.size
     if width * height > PIXEL_LIMIT:
         raise DamagedImage(key, f"too many pixels: {width} x {height}, more than {PIXEL_LIMIT:,}")
     if min(width, height) < MINIMUM_SIDE:
         raise DamagedImage(key, f"too small: {width} x {height}, a side below {MINIMUM_SIDE} pixels")
+
+
+def _loaded(image: Image.Image, key: str) -> Image.Image:
+    """Check the size that the header states, decode the first frame and turn it upright."""
+    _check_size(image, key)
     try:
         image.load()
     except _DECODER_ERRORS as error:
@@ -81,7 +100,7 @@ def _loaded(image: Image.Image, key: str) -> Image.Image:
 
 def _undecodable(key: str, error: Exception) -> DamagedImage:
     kind = "truncated" if "truncated" in str(error).lower() else "undecodable"
-    detail = str(error).partition(" <_io.")[0]  # Pillow names the buffer's address: never twice the same
+    detail = str(error).partition(" <")[0]  # Pillow names the buffer and its address: never twice the same
     return DamagedImage(key, f"{kind}: {type(error).__name__} {detail}".rstrip())
 
 

@@ -1,10 +1,10 @@
-"""The layouts pairs come in, each as rows of one kind: a key and named fields. HF `datasets` holds every one of them,
-map-style: Arrow files in its cache, mapped into memory."""
+"""The layouts pairs come in, each as rows of one kind: a key and named fields. HF `datasets` holds image folders and
+tables, map-style: Arrow files in its cache, mapped into memory; shards are read where they lie (`tar_rows`)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain
@@ -12,57 +12,78 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import datasets
+import numpy as np
 import pyarrow.parquet
-from datasets.exceptions import DatasetGenerationError
 
-from aimv2_lab.data.columns import nested_names, parse_member
+from aimv2_lab.data.columns import KEY_NAMES, nested_names
 from aimv2_lab.data.damage import DamagedCaption
-from aimv2_lab.data.tars import DamagedArchive, tar_samples, without_suffix
+from aimv2_lab.data.files import root_of
+from aimv2_lab.data.shares import key_shares
+from aimv2_lab.data.tars import DamagedArchive
 
 METADATA = "metadata.jsonl"
 PREVIEWED = 100  # rows looked at for the names of their fields; our choice
-KEY_NAMES = ("__key__", "key", "uid")
-_CACHE_VERSION = 1  # raise it when what the readers below yield changes: caches made before are then made anew
+_CACHE_VERSION = 1  # raise it when what _metadata_rows yields changes: caches made before are then made anew
 
 
 class Rows(Protocol):
-    """Rows by number. `keys` are their names, unique within the data; `names` the fields found, dotted where nested."""
+    """Rows by number."""
 
-    names: list[str]
-    keys: Sequence[str]
+    @property
+    def names(self) -> list[str]:
+        """The fields found, dotted where nested."""
+        ...
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """The rows' names, unique within the data."""
+        ...
+
+    @property
+    def shares(self) -> np.ndarray:
+        """A number in 0 … 1 for every row, (N,) float64, which says whether it is held out (see `shares_of`)."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest that changes with the rows' keys and their order."""
+        ...
+
+    @property
+    def shard_ends(self) -> np.ndarray:
+        """The row after the last of every shard, (shards,) int64; one where any row is read as fast as any other."""
+        ...
+
+    def only(self, columns: Sequence[str]) -> Rows:
+        """The same rows with the fields needed for these columns alone, where that saves reading."""
+        ...
 
     def __getitem__(self, index: int) -> Mapping[str, Any]: ...
 
 
-@dataclass
-class TarRows:
-    """Samples of WebDataset shards; fields are the members' bytes by extension."""
+class _NamedRows:
+    """What follows from keys in memory."""
 
-    table: datasets.Dataset
-    names: list[str]
     keys: Sequence[str]
 
-    @classmethod
-    def open(cls, files: Sequence[Path], root: Path) -> TarRows:
-        """Read whole shards into the cache, once; raises DamagedArchive for a truncated one.
+    @property
+    def shares(self) -> np.ndarray:
+        """As `key_shares` has them."""
+        return key_shares(self.keys)
 
-        HF's own reader is not used: it takes the kinds of members from the first five samples and a truncated tar for
-        a short one.
-        """
-        types = {"key": "string", "names": ["string"], "contents": ["large_binary"]}
-        rows = cls(_cached(_tar_rows, files, root, types), [], [])
-        first = [rows[index] for index in range(min(PREVIEWED, len(rows.table)))]
-        rows.names = _union(_member_names(name, content) for row in first for name, content in row.items())
-        rows.keys = rows.table["key"][:]
-        return rows
+    @property
+    def shard_ends(self) -> np.ndarray:
+        """All rows are one shard."""
+        return np.array([len(self.keys)])
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        row = self.table[index]
-        return dict(zip(row["names"], row["contents"], strict=True))
+    @property
+    def fingerprint(self) -> str:
+        """Of the keys in their order."""
+        return blake2b("\n".join(self.keys).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 @dataclass
-class FolderRows:
+class FolderRows(_NamedRows):
     """Pictures listed in metadata.jsonl files, one JSON object a line with `file_name`; fields are the object's."""
 
     table: datasets.Dataset
@@ -71,16 +92,20 @@ class FolderRows:
     root: Path
 
     @classmethod
-    def open(cls, files: Sequence[Path], root: Path) -> FolderRows:
+    def open(cls, files: Sequence[Path], data: Path) -> FolderRows:
         """Read the lists into the cache; the pictures stay where they are.
 
         HF's own reader is not used: it refuses a whole list for one caption of another type.
         """
-        types = {"key": "string", "folder": "string", "line": "string"}
-        table = _cached(_metadata_rows, files, root, types)
+        root = root_of(data)
+        table = _cached_lists(files, root)
         first = [_json_object(table[index]["line"]) or {} for index in range(min(PREVIEWED, len(table)))]
         names = _union(nested_names(name, row[name]) for row in first for name in row)
         return cls(table, names, table["key"][:], root)
+
+    def only(self, columns: Sequence[str]) -> FolderRows:
+        """These rows: a line is read whole."""
+        return self
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         row = self.table[index]
@@ -92,7 +117,7 @@ class FolderRows:
 
 
 @dataclass
-class TableRows:
+class TableRows(_NamedRows):
     """Rows of a Parquet or hub data set; fields are its columns, pictures not decoded."""
 
     table: datasets.Dataset
@@ -100,10 +125,10 @@ class TableRows:
     keys: Sequence[str]
 
     @classmethod
-    def open(cls, files: Sequence[Path], root: Path) -> TableRows:
+    def open(cls, files: Sequence[Path], data: Path) -> TableRows:
         """Open Parquet files as one table; raises DamagedArchive, naming the file, for one that is no whole Parquet."""
         keys = [
-            f"{file.relative_to(root).with_suffix('').as_posix()}/{row:08d}"
+            f"{file.relative_to(root_of(data)).with_suffix('').as_posix()}/{row:08d}"
             for file in files
             for row in range(_parquet_rows(file))
         ]
@@ -134,36 +159,17 @@ def _union(names: Iterable[Sequence[str]]) -> list[str]:
     return list(dict.fromkeys(chain.from_iterable(names)))
 
 
-def _cached(
-    reader: Callable[..., Any], files: Sequence[Path], root: Path, types: Mapping[str, Any]
-) -> datasets.Dataset:
-    """What `reader` yields, in HF's cache under a name that changes with the files' names, sizes and times."""
+def _cached_lists(files: Sequence[Path], root: Path) -> datasets.Dataset:
+    """The lines of metadata.jsonl files, in HF's cache under a name that changes with their names, sizes and times."""
     stamps = [(file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    about = json.dumps([_CACHE_VERSION, reader.__name__, str(root), [str(file) for file in files], stamps])
-    features = {
-        name: datasets.List(datasets.Value(kind[0])) if isinstance(kind, list) else datasets.Value(kind)
-        for name, kind in types.items()
-    }
-    try:
-        made = datasets.Dataset.from_generator(
-            reader,
-            features=datasets.Features(features),
-            gen_kwargs={"files": tuple(files), "root": root},
-            fingerprint=blake2b(about.encode(), digest_size=8).hexdigest(),
-            writer_batch_size=100,  # pictures can be large
-        )
-    except DatasetGenerationError as error:
-        if isinstance(error.__cause__, DamagedArchive):
-            raise error.__cause__ from None
-        raise
+    about = json.dumps([_CACHE_VERSION, str(root), [str(file) for file in files], stamps])
+    made = datasets.Dataset.from_generator(
+        _metadata_rows,
+        features=datasets.Features({name: datasets.Value("string") for name in ("key", "folder", "line")}),
+        gen_kwargs={"files": tuple(files), "root": root},
+        fingerprint=blake2b(about.encode(), digest_size=8).hexdigest(),
+    )
     return cast(datasets.Dataset, made)
-
-
-def _tar_rows(files: tuple[Path, ...], root: Path) -> Iterator[dict[str, Any]]:
-    for file in files:
-        shard = without_suffix(file.relative_to(root).as_posix())
-        for sample in tar_samples(file):
-            yield sample | {"key": f"{shard}/{sample['key']}"}
 
 
 def _metadata_rows(files: tuple[Path, ...], root: Path) -> Iterator[dict[str, Any]]:
@@ -183,15 +189,6 @@ def _json_object(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
-
-
-def _member_names(name: str, content: bytes) -> list[str]:
-    if name.rpartition(".")[2] != "json":
-        return [name]
-    try:
-        return nested_names(name, parse_member(name, content, name))
-    except DamagedCaption:
-        return [name]
 
 
 def _feature_names(name: str, kind: Any) -> list[str]:

@@ -43,11 +43,6 @@ class MixedSource:
         about = "\n".join(f"{weight} {part.fingerprint}" for part, weight in zip(self.parts, self.weights, strict=True))
         return blake2b(about.encode(), digest_size=16).hexdigest()
 
-    @property
-    def shards(self) -> tuple[int, ...]:
-        """How many pairs every shard of every source holds."""
-        return tuple(size for part in self.parts for size in part.shards)
-
     def __len__(self) -> int:
         return sum(map(len, self.parts))
 

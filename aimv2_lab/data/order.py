@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 
+Sizes = Sequence[int] | np.ndarray
 Stream = Literal["order", "shards", "mixture", "caption", "crop", "prefix", "replacement"]
 
 ORDER_VERSION = 1  # raised whenever the same sources, weights and seed give another order than before
@@ -46,7 +47,7 @@ class Order:
     further on it is. Raises ValueError if there are no pairs.
     """
 
-    def __init__(self, shards: Sequence[int], seed: int, source: int = 0) -> None:
+    def __init__(self, shards: Sizes, seed: int, source: int = 0) -> None:
         self.seed, self.source = seed, source
         self._ends = np.cumsum(np.asarray(shards, dtype=np.int64))
         self._sizes = np.diff(self._ends, prepend=0)
@@ -100,7 +101,7 @@ class MixedOrder:
     positive whole numbers, or not one for each source.
     """
 
-    def __init__(self, shards: Sequence[Sequence[int]], weights: Sequence[int], seed: int) -> None:
+    def __init__(self, shards: Sequence[Sizes], weights: Sequence[int], seed: int) -> None:
         if len(weights) != len(shards) or not all(isinstance(weight, int) and weight > 0 for weight in weights):
             raise ValueError(
                 f"weights {list(weights)} of {len(shards)} sources: one positive whole number each is needed"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 from PIL import Image
 
 
@@ -38,7 +39,7 @@ class Source(Protocol):
         ...
 
     @property
-    def shards(self) -> Sequence[int]:
+    def shards(self) -> Sequence[int] | np.ndarray:
         """How many pairs each of its files holds, in order; one number where reading any pair costs the same."""
         ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
@@ -13,9 +14,11 @@ import datasets
 import numpy as np
 
 from aimv2_lab.data.columns import Columns, find_columns, read_captions, read_image
-from aimv2_lab.data.layouts import METADATA, FolderRows, Rows, TableRows, TarRows
+from aimv2_lab.data.files import root_of, visible_files
+from aimv2_lab.data.layouts import METADATA, FolderRows, Rows, TableRows
 from aimv2_lab.data.records import Pair, Source
-from aimv2_lab.data.tars import TAR_SUFFIXES
+from aimv2_lab.data.tar_rows import IndexedRows
+from aimv2_lab.data.tars import TAR_SUFFIXES, tar_files
 from aimv2_lab.data.world.source import open_world
 from aimv2_lab.recipes import DataRecipe
 
@@ -38,10 +41,10 @@ class RowSource:
     indices: np.ndarray  # int64, rows of this split
     folder: Path | None = None  # which pictures named by relative paths lie under
 
-    @property
-    def shards(self) -> tuple[int, ...]:
-        """One: any row is read as fast as any other."""
-        return (len(self.indices),)
+    @cached_property
+    def shards(self) -> np.ndarray:
+        """How many rows of this split lie in each shard; one number where any row is read as fast as any other."""
+        return np.diff(np.searchsorted(self.indices, self.rows.shard_ends), prepend=0)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -60,8 +63,9 @@ def open_source(spec: str, split: Split, data_recipe: DataRecipe, image_size: in
     A hub name is `owner/name`, with `:configuration` after it where there are several. Files and folders whose names
     begin with train, val, valid, validation or test tell the split (test is left alone); files without such a name are
     training data beside named validation files. Where nothing tells, `data.validation_share` of the pairs are held
-    out, chosen by a hash of the key. `image_size` is for the generated world, whose pictures are made to size. Raises
-    FileNotFoundError, MissingColumn, DamagedArchive, or ValueError where a split has no pairs.
+    out, chosen by a hash of the key. Shards are read by an index beside them (see `open_index`). `image_size` is for
+    the generated world, whose pictures are made to size. Raises FileNotFoundError, MissingColumn, DamagedArchive, or
+    ValueError where a split has no pairs.
     """
     if not spec:
         raise ValueError("data.source is empty: give a folder, a file, a hub data set or world:easy")
@@ -75,10 +79,10 @@ def open_source(spec: str, split: Split, data_recipe: DataRecipe, image_size: in
 
 
 def _open_path(path: Path, split: Split, data_recipe: DataRecipe) -> Source:
-    root = path if path.is_dir() else path.parent
+    root = root_of(path)
     layout, files = _files(path)
     chosen, held_out = _split_files(files, root if path.is_dir() else None, split)
-    rows = layout.open(chosen, root)
+    rows = layout.open(chosen, path)
     stamps = [f"{file.relative_to(root)} {file.stat().st_size}" for file in chosen]
     return _source(rows, path.name or str(path), split, data_recipe, held_out, stamps, root)
 
@@ -112,33 +116,30 @@ def _source(
 ) -> RowSource:
     """Choose columns and rows, and take the fingerprint of what was chosen."""
     columns = find_columns(rows.names, data_recipe, name)
-    if isinstance(rows, TableRows):
-        rows = rows.only([*columns.images, *columns.captions, *columns.synthetic])
-    keys = rows.keys
-    indices = np.arange(len(keys))
+    rows = rows.only([*columns.images, *columns.captions, *columns.synthetic])
+    indices = np.arange(len(rows.keys))
     if held_out:
-        validation = np.array([_share_of(key) < data_recipe.validation_share for key in keys], dtype=bool)
+        validation = rows.shares < data_recipe.validation_share
         indices = np.flatnonzero(validation == (split == "validation"))
     if not len(indices):
         raise ValueError(
-            f"{name}: none of {len(keys)} pairs is in the {split} split"
+            f"{name}: none of {len(rows.keys)} pairs is in the {split} split"
             + (f" with data.validation_share = {data_recipe.validation_share}: change it" if held_out else "")
         )
-    about = [*stamps, repr(columns), *(keys[int(index)] for index in indices)]
-    fingerprint = blake2b("\n".join(about).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-    return RowSource(f"{name}/{split}", fingerprint, rows, columns, indices, folder)
+    about = [*stamps, rows.fingerprint, repr(columns)]
+    fingerprint = blake2b("\n".join(about).encode("utf-8", "surrogatepass"), digest_size=16)
+    fingerprint.update(indices.astype("<i8").tobytes())
+    return RowSource(f"{name}/{split}", fingerprint.hexdigest(), rows, columns, indices, folder)
 
 
-def _files(path: Path) -> tuple[type[TarRows] | type[FolderRows] | type[TableRows], list[Path]]:
+def _files(path: Path) -> tuple[type[IndexedRows] | type[FolderRows] | type[TableRows], list[Path]]:
     """The layout of a folder or file, and its data files in order.
 
     Shards go before Parquet: beside its shards img2dataset writes Parquet files that hold no pictures.
     """
-    inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-    visible = [file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts)]
-    shards = [file for file in visible if file.name.lower().endswith(TAR_SUFFIXES)]
-    if shards:
-        return TarRows, shards
+    if shards := tar_files(path):
+        return IndexedRows, shards
+    visible = visible_files(path)
     lists = [file for file in visible if file.name == METADATA]
     if lists:
         return FolderRows, lists
@@ -178,8 +179,3 @@ def _named_split(parts: Sequence[str]) -> str:
         if found and not part[found.end() :][:1].isalpha():
             return str(found.lastgroup)
     return ""
-
-
-def _share_of(key: str) -> float:
-    """A number in 0 … 1, uniform over keys and the same everywhere."""
-    return int.from_bytes(blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") / 2**64

@@ -4,67 +4,67 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import os
+import shutil
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import IO, BinaryIO, cast
+
+from aimv2_lab.data.files import visible_files, written_aside
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz")
-_BLOCK = 512  # bytes; a tar is made of such blocks and ends with blocks of zeros
+HEADER_BYTES = 512  # a tar is made of blocks of so many bytes: one is a member's header; blocks of zeros end the tar
+_ARCHIVE_ERRORS = (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error)
 
 
 class DamagedArchive(ValueError):
     """A tar that ends too early or cannot be read on; names the file and the offset in the (unpacked) tar."""
 
 
-def walk_tar(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Every regular member's name and content, in order.
+@dataclass(frozen=True)
+class Member:
+    """What a tar holds at one place: a regular file, or else (`kind`) a link or a device.
 
-    Raises DamagedArchive for a tar cut off anywhere, between members too: Python's tarfile, and the loaders built on
-    it, take that for the end. A whole tar ends with blocks of zeros, and with them alone.
+    `offset` and `size` are those of the content, in bytes; `header_sum` is a CRC-32 of the header before it.
     """
-    offset = 0
-    try:
-        with _unpacked(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
-            for member in archive:
-                offset = member.offset
-                if member.isfile():
-                    content = archive.extractfile(member)
-                    yield member.name, content.read() if content else b""
-            offset = archive.offset
-            stream.seek(offset)
-            end = stream.read(_BLOCK)
-            rest = _holds_more(stream)
-    except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the file system's errors, not the archive's
-            raise
-        raise _damaged(path, offset, str(error)) from None
-    if end != bytes(_BLOCK):
-        raise _damaged(path, offset, "a member's header is damaged" if len(end) == _BLOCK else "no end-of-archive mark")
-    if rest:
-        raise _damaged(path, offset, "data follow the end-of-archive mark, as where two tars were joined")
+
+    name: str
+    offset: int
+    size: int
+    header_sum: int
+    kind: str
+    open: Callable[[], IO[bytes] | None]
 
 
-def tar_samples(path: Path) -> Iterator[dict[str, Any]]:
-    """The samples of one shard: {"key": stem, "names": lower-case extensions, "contents": their bytes}.
+@dataclass(frozen=True)
+class TarSample:
+    """One sample of a shard: its key, the stem of its members, and these by lower-case extension."""
 
-    A member's extension begins at the first dot of its file name. Names that begin with a dot are skipped.
+    key: str
+    members: Mapping[str, Member]
+
+
+def tar_files(path: Path) -> list[Path]:
+    """The shards of a folder in order, or the one that `path` is; those whose names begin with a dot are passed over.
+
+    Raises ValueError for two that would give the same keys, as a shard beside its compressed copy.
     """
-    key, members = "", dict[str, bytes]()
-    for name, content in walk_tar(path):
-        folder, _, file = name.removeprefix("./").rpartition("/")
-        stem, _, extension = file.partition(".")
-        member_key = f"{folder}/{stem}" if folder else stem
-        if not stem or not extension:
-            continue
-        if members and (member_key != key or extension.lower() in members):
-            yield {"key": key, "names": list(members), "contents": list(members.values())}
-            members = {}
-        key = member_key
-        members[extension.lower()] = content
-    if members:
-        yield {"key": key, "names": list(members), "contents": list(members.values())}
+    shards = [file for file in visible_files(path) if file.name.lower().endswith(TAR_SUFFIXES) and file.is_file()]
+    kept: dict[str, Path] = {}
+    for shard in shards:
+        other = kept.setdefault(without_suffix(str(shard)), shard)
+        if other is not shard:
+            raise ValueError(f"{other} and {shard.name} would give pairs of the same keys: move one out of the folder")
+    return shards
+
+
+def is_compressed(shard: Path) -> bool:
+    """Whether a shard must be unpacked before its members can be read one by one."""
+    return not shard.name.lower().endswith(".tar")
 
 
 def without_suffix(name: str) -> str:
@@ -72,24 +72,86 @@ def without_suffix(name: str) -> str:
     return next((name.removesuffix(suffix) for suffix in TAR_SUFFIXES if name.endswith(suffix)), name)
 
 
+def unpack(shard: Path, target: Path) -> None:
+    """Decompress a shard to the plain tar `target`, which is there whole or not at all; raises DamagedArchive."""
+    opened = gzip.open if shard.name.lower().endswith("gz") else lzma.open
+    with written_aside(target) as aside, aside.open("wb") as tar:
+        try:
+            with cast(BinaryIO, opened(shard)) as packed:
+                shutil.copyfileobj(packed, tar, 1 << 20)
+        except _ARCHIVE_ERRORS as error:
+            _raise_damage(shard, tar.tell(), error)
+
+
+def walk_tar(tar: Path, shard: Path | None = None) -> Iterator[Member]:
+    """Every member but folders, in order; their contents can be opened until the next one is asked for.
+
+    Messages name `shard` where that is not the tar itself. Raises DamagedArchive for a tar cut off anywhere, between
+    members too: Python's tarfile, and the loaders built on it, take that for the end. A whole tar ends with blocks of
+    zeros, and with them alone.
+    """
+    shard = shard or tar
+    offset = 0
+    try:
+        with tar.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
+            whole = os.fstat(file.fileno()).st_size
+            for info in archive:
+                offset = info.offset
+                if info.issparse():
+                    raise tarfile.ReadError(f"{info.name} is stored as a sparse file, which cannot be addressed")
+                if info.isfile() and info.offset_data + info.size > whole:
+                    raise tarfile.ReadError(f"unexpected end of data in {info.name}")
+                if not info.isdir():
+                    yield _member(archive, file, info)
+            offset = archive.offset
+            file.seek(offset)
+            end = file.read(HEADER_BYTES)
+            rest = _holds_more(file)
+    except _ARCHIVE_ERRORS as error:
+        _raise_damage(shard, offset, error)
+    if end != bytes(HEADER_BYTES):
+        header = len(end) == HEADER_BYTES
+        raise _damaged(shard, offset, "a member's header is damaged" if header else "no end-of-archive mark")
+    if rest:
+        raise _damaged(shard, offset, "data follow the end-of-archive mark, as where two tars were joined")
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """A member's key and lower-case extension, which begins at the first dot of its file name.
+
+    Either is empty where the member belongs to no sample: for hidden files and those without an extension.
+    """
+    folder, _, file = name.removeprefix("./").rpartition("/")
+    stem, _, extension = file.partition(".")
+    if not stem:
+        return "", extension.lower()
+    return f"{folder}/{stem}" if folder else stem, extension.lower()
+
+
+def _member(archive: tarfile.TarFile, file: BinaryIO, info: tarfile.TarInfo) -> Member:
+    file.seek(info.offset_data - HEADER_BYTES)
+    header_sum = zlib.crc32(file.read(HEADER_BYTES))
+    kind = "" if info.isfile() else f"link to {info.linkname}" if info.linkname else "device"
+    return Member(info.name, info.offset_data, info.size, header_sum, kind, partial(archive.extractfile, info))
+
+
 def _holds_more(stream: BinaryIO) -> bool:
-    """Whether anything but zeros is left. Reading to the end also checks the sums at the end of compressed files."""
-    found = False
+    """Whether anything but zeros is left."""
     while content := stream.read(1 << 20):
-        found = found or any(content)
-    return found
+        if any(content):
+            return True
+    return False
 
 
-def _unpacked(path: Path) -> BinaryIO:
-    if path.suffix in (".gz", ".tgz"):
-        return cast(BinaryIO, gzip.open(path))
-    if path.suffix in (".xz", ".txz"):
-        return cast(BinaryIO, lzma.open(path))
-    return path.open("rb")
+def _raise_damage(shard: Path, offset: int, error: Exception) -> None:
+    """Raise what an error says about the archive; the file system's own errors as they are."""
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error
+    raise _damaged(shard, offset, str(error)) from None
 
 
-def _damaged(path: Path, offset: int, why: str) -> DamagedArchive:
+def _damaged(shard: Path, offset: int, why: str) -> DamagedArchive:
     return DamagedArchive(
-        f"{path} is truncated or damaged at byte {offset} of the tar ({why}): fetch or write this shard again, or move "
-        "it out of the folder"
+        f"{shard} is truncated or damaged at byte {offset} of the tar ({why}): fetch or write this shard again, or "
+        "move it out of the folder"
     )

@@ -57,11 +57,14 @@ def read_mixture(file: str) -> list[Any]:
     return parts
 
 
-def end_plainly(command: Callable[[], None]) -> None:
-    """Run a command; bad input ends with one line that says what to do, not with a traceback."""
+def end_plainly(command: Callable[[], None], go_on: str = "add --resume to go on from the newest checkpoint") -> None:
+    """Run a command; bad input ends with one line that says what to do, not with a traceback.
+
+    `go_on` is what to do after an interruption.
+    """
     try:
         command()
     except (UnknownName, ValueError, OSError, FloatingPointError, TooMuchDamage) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted; add --resume to go on from the newest checkpoint")
+        sys.exit(f"interrupted; {go_on}")

@@ -13,6 +13,7 @@ from datasets import load_dataset
 from PIL import Image
 
 from aimv2_lab.data.captions import parse_facts
+from aimv2_lab.data.files import visible_files
 from aimv2_lab.launch.samples import SAMPLES, SIZE, write_samples
 
 STORED = Path(__file__).parents[2] / "data_samples"
@@ -20,7 +21,8 @@ SPLITS = sorted(SAMPLES)
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    shown = [path for path in visible_files(folder) if path.is_file()]  # without the index that readers leave
+    return {str(path.relative_to(folder)): path.read_bytes() for path in shown}
 
 
 def test_the_command_writes_what_is_stored_to_the_byte(tmp_path: Path) -> None:

@@ -1,0 +1,126 @@
+"""Opening the index of a folder of shards, and making it: shard by shard, in parallel, going on after interruptions."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import signal
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from aimv2_lab.data.files import root_of
+from aimv2_lab.data.reading import with_retries
+from aimv2_lab.data.shard_job import ShardJob
+from aimv2_lab.data.tar_index import (
+    Manifest,
+    StaleIndex,
+    TarIndex,
+    first_of,
+    index_command,
+    index_folder,
+    shard_sizes,
+    shards_to_index,
+)
+from aimv2_lab.data.tar_merging import merge_parts
+from aimv2_lab.data.tars import DamagedArchive
+
+SMALL = 64  # shards; a folder with no more is indexed as it is opened, a larger one by a command; our choice
+_COLUMN_NAME = re.compile(r"[\w.-]+")
+
+
+def open_index(data: Path) -> TarIndex:
+    """The index of a folder of shards, or of one tar; made at once where there is none or shards are new, if small.
+
+    Raises StaleIndex for shards that are missing or have another size, and where a folder of more than `SMALL` shards
+    is to be indexed: it names the command for that. Raises DamagedArchive as `build_index` does.
+    """
+    found = shard_sizes(data)
+    index = read_index(data)
+    lacking = list(found) if index is None else shards_to_index(index, found)
+    if index is not None and not lacking:
+        index.check_arrays()
+        return index
+    columns, check = (index.manifest.columns, index.manifest.checked) if index else ((), True)
+    if len(found) > SMALL:
+        raise StaleIndex(f"{data} is to be indexed: {first_of(lacking)}. Run {index_command(data, columns)}")
+    index = build_index(data, columns, check=check)
+    if index.manifest.damaged:
+        warnings.warn(
+            f"{data}: {index.manifest.damaged} members or pairs are damaged; they are listed with their reasons by "
+            f"{index_command(data, columns)}",
+            stacklevel=2,
+        )
+    return index
+
+
+def read_index(data: Path) -> TarIndex | None:
+    """The index of a folder of shards, or of one tar, as it is; None where there is none of this version."""
+    folder = index_folder(data)
+    manifest = Manifest.read(folder)
+    return None if manifest is None else TarIndex(data, folder, manifest)
+
+
+def build_index(data: Path, columns: Sequence[str] = (), workers: int = 1, check: bool = True) -> TarIndex:
+    """Index a folder of shards, or one tar, with `workers` processes; what was indexed before is used again.
+
+    `columns` are numbers to keep of every sample, `check` opens the header of every picture; see `index_shard`. Raises
+    DamagedArchive naming all shards that are damaged, ValueError for a column that no sample has or of a bad name.
+    """
+    bad = [name for name in columns if not _COLUMN_NAME.fullmatch(name)]
+    if bad:
+        raise ValueError(f"column {bad[0]!r}: names are of letters, digits, dots, dashes and underscores")
+    folder = index_folder(data, building=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _one_at_a_time(folder):
+        jobs = [ShardJob(root_of(data), name, folder, tuple(columns), check) for name in shard_sizes(data)]
+        _run([job for job in jobs if not job.is_done()], len(jobs), workers)
+        return merge_parts(data, folder, jobs)
+
+
+def _run(jobs: Sequence[ShardJob], shards: int, workers: int) -> None:
+    """Index what is left of `shards`; those that are damaged do not hold up the others."""
+    found = _outcomes(jobs, workers)
+    progress = tqdm(found, "index", shards, unit="shard", initial=shards - len(jobs), disable=not jobs)
+    damaged = sorted(outcome for outcome in progress if outcome)
+    if damaged:
+        several = f"{len(damaged)} of {shards} shards are damaged:\n" if len(damaged) > 1 else ""
+        raise DamagedArchive(several + "\n".join(damaged))
+
+
+def _outcomes(jobs: Sequence[ShardJob], workers: int) -> Iterator[str]:
+    """What is damaged in every shard, empty for a good one, as they are done."""
+    if workers < 2 or len(jobs) < 2:
+        yield from map(_outcome, jobs)
+        return
+    executor = ProcessPoolExecutor(min(workers, len(jobs)), initializer=_leave_interrupts_to_the_first_process)
+    try:
+        for future in as_completed([executor.submit(_outcome, job) for job in jobs]):
+            yield future.result()
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _outcome(job: ShardJob) -> str:
+    try:
+        with_retries(job.run, f"{job.shard}, indexed in {job.folder}")
+    except DamagedArchive as damage:
+        return str(damage)
+    return ""
+
+
+def _leave_interrupts_to_the_first_process() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Wait while another process indexes the same data, as the ranks of a run do; they then find all done."""
+    with (folder / "lock").open("w") as lock:
+        with suppress(OSError):  # without locks, as on some network file systems, the work is done twice
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

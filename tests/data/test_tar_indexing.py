@@ -1,0 +1,161 @@
+"""Making the index of shards: what is walked again, in which processes, and where the index lies."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aimv2_lab.data import shard_walk
+from aimv2_lab.data.tar_index import index_folder
+from aimv2_lab.data.tar_indexing import build_index, open_index, read_index
+from aimv2_lab.data.tars import Member, walk_tar
+from tests.data.generated import write_shard
+from tests.data.indexes import by_tarfile, described, shards, taken
+
+
+def test_processes_give_the_same_index(tmp_path: Path) -> None:
+    one = build_index(shards(tmp_path))
+    shutil.rmtree(one.folder)
+    several = build_index(tmp_path, workers=2)
+    assert described(several) == by_tarfile(tmp_path)
+    assert several.manifest.fingerprint == one.manifest.fingerprint
+    assert several.manifest.shards == one.manifest.shards
+
+
+def test_an_interrupted_indexing_goes_on(tmp_path: Path, walked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    shards(tmp_path, 5)
+
+    def interrupted(tar: Path, shard: Path) -> Iterator[Member]:
+        walked.append(shard.name)
+        if shard.name == "00003.tar":
+            raise KeyboardInterrupt
+        return walk_tar(tar, shard)
+
+    with monkeypatch.context() as changed, pytest.raises(KeyboardInterrupt):
+        changed.setattr(shard_walk, "walk_tar", interrupted)
+        build_index(tmp_path)
+    assert read_index(tmp_path) is None
+    assert taken(walked) == ["00000.tar", "00001.tar", "00002.tar", "00003.tar"]
+    assert described(build_index(tmp_path)) == by_tarfile(tmp_path)
+    assert taken(walked) == ["00003.tar", "00004.tar"]
+
+
+def test_only_what_changed_is_walked_again(tmp_path: Path, walked: list[str]) -> None:
+    shards(tmp_path, 4)
+    build_index(tmp_path)
+    taken(walked)
+    write_shard(tmp_path / "00001.tar", range(40, 49))  # another size
+    later = (tmp_path / "00002.tar").stat().st_mtime_ns + 10**9
+    os.utime(tmp_path / "00002.tar", ns=(later, later))  # another time
+    (tmp_path / "00003.tar").unlink()
+    write_shard(tmp_path / "00004.tar", range(3))
+    index = build_index(tmp_path)
+    assert taken(walked) == ["00001.tar", "00002.tar", "00004.tar"]
+    assert described(index) == by_tarfile(tmp_path)
+    parts = {path.name for path in index_folder(tmp_path).rglob("*.npz")}
+    assert parts == {f"{number:05d}.tar.npz" for number in (0, 1, 2, 4)}
+
+
+def test_a_part_that_cannot_be_read_is_made_anew(tmp_path: Path, walked: list[str]) -> None:
+    shards(tmp_path)
+    part = index_folder(tmp_path) / "parts" / "00001.tar.npz"
+    build_index(tmp_path)
+    taken(walked)
+    part.write_bytes(part.read_bytes()[:-30])
+    assert described(build_index(tmp_path)) == by_tarfile(tmp_path)
+    assert taken(walked) == ["00001.tar"]
+
+
+def test_the_same_index_is_kept_and_the_one_before_too(tmp_path: Path) -> None:
+    """A run may be reading from the index before."""
+    names = [build_index(shards(tmp_path, count)).manifest.arrays for count in (1, 1, 2, 3)]
+    assert names[0] == names[1] and len({*names}) == 3
+    assert {path.name for path in index_folder(tmp_path).glob("arrays-*")} == {*names[2:]}
+
+
+@pytest.mark.parametrize("suffix", [".tar.gz", ".tgz", ".tar.xz", ".txz"])
+def test_compressed_shards_are_unpacked_once(
+    suffix: str, tmp_path: Path, walked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compression = "gz" if suffix.endswith("gz") else "xz"
+    for number in range(2):
+        written = write_shard(tmp_path / f"{number:05d}.tar.{compression}", range(number * 3, number * 3 + 3))
+        written.rename(tmp_path / f"{number:05d}{suffix}")
+    index = open_index(tmp_path)
+    assert [tar.stat().st_size for tar in index.tars] == [shard.tar_bytes for shard in index.manifest.shards]
+    plain = shards(tmp_path / "plain", 2, 3)
+    assert [(key, sizes) for key, sizes in described(index)] == described(build_index(plain))
+    assert index.manifest.shards[0].pairs == build_index(plain).manifest.shards[0].pairs
+    shutil.rmtree(plain)
+    times = [tar.stat().st_mtime_ns for tar in index.tars]
+    assert build_index(tmp_path).manifest == index.manifest
+    assert [tar.stat().st_mtime_ns for tar in open_index(tmp_path).tars] == times
+
+    taken(walked)
+    written = write_shard(tmp_path / f"new.tar.{compression}", range(9))
+    written.rename(tmp_path / f"00001{suffix}")
+    index = build_index(tmp_path)
+    assert taken(walked) == [f"00001{suffix}"]
+    assert index.tars[0].stat().st_mtime_ns == times[0]
+    assert sorted(path for path in (index.folder / "unpacked").rglob("*") if path.is_file()) == index.tars
+    index.tars[0].unlink()
+    assert open_index(tmp_path).tars[0].exists()
+
+
+def test_a_shard_beside_its_compressed_copy_is_refused(tmp_path: Path) -> None:
+    for suffix in (".tar", ".tar.gz"):
+        write_shard(tmp_path / f"00000{suffix}", range(2))
+    with pytest.raises(ValueError, match=r"00000\.tar and 00000\.tar\.gz would give pairs of the same keys"):
+        build_index(tmp_path)
+
+
+def read_only(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Make a folder answer as one that cannot be written; the superuser could write it whatever its mode."""
+    access = os.access
+
+    def refused(path: Path, mode: int) -> bool:
+        return not (mode & os.W_OK and Path(path).is_relative_to(folder)) and access(path, mode)
+
+    monkeypatch.setattr(os, "access", refused)
+
+
+@pytest.mark.parametrize("one_tar", [False, True])
+def test_data_that_cannot_be_written_to_are_indexed_in_the_cache(
+    one_tar: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = shards(tmp_path / "data", 1, suffix=".tar.xz")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    read_only(monkeypatch, tmp_path / "data")
+    before = sorted(data.rglob("*"))
+    index = open_index(data / "00000.tar.xz" if one_tar else data)
+    assert [key for key, _ in described(index)] == [f"00000/{number:08d}" for number in range(4)]
+    assert sorted(data.rglob("*")) == before
+    assert index.folder.parent == tmp_path / "cache" / "aimv2_lab"
+    assert index.tars[0].is_relative_to(index.folder)
+    assert open_index(index.data).manifest == index.manifest
+    other = shards(tmp_path / "data" / "other", 1)
+    assert index_folder(other) != index.folder
+
+
+def test_without_a_variable_the_cache_is_in_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    read_only(monkeypatch, tmp_path / "data")
+    assert index_folder(shards(tmp_path / "data")).parent == tmp_path / "home" / ".cache" / "aimv2_lab"
+
+
+def test_an_index_beside_data_that_cannot_be_written_to_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, walked: list[str]
+) -> None:
+    data = shards(tmp_path / "data")
+    beside = build_index(data)
+    taken(walked)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    read_only(monkeypatch, data)
+    assert open_index(data) == beside and not walked
+    write_shard(data / "new.tar", range(2))
+    assert open_index(data).folder.parent == tmp_path / "cache" / "aimv2_lab"
+    assert len(taken(walked)) == 4
+    assert open_index(data).manifest.samples == 14 and not walked
