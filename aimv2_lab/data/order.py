@@ -129,6 +129,8 @@ class MixedOrder:
 
 
 def _drawn_block(weights: Sequence[int], seed: int, block: int) -> tuple[np.ndarray, np.ndarray]:
+    if len(weights) == 1:  # nothing to draw
+        return np.zeros(weights[0], dtype=np.int64), np.arange(weights[0])
     permutation = _permutation(sum(weights), sample_generator(seed, 0, block, "mixture"))
     sources = np.repeat(np.arange(len(weights)), weights)[permutation]
     turns = np.zeros_like(sources)
