@@ -27,7 +27,7 @@ from aimv2_lab.data.tar_index import (
     shards_to_index,
 )
 from aimv2_lab.data.tar_merging import merge_parts
-from aimv2_lab.data.tars import DamagedArchive
+from aimv2_lab.data.tars import TAR_SUFFIXES, DamagedArchive
 
 SMALL = 64  # shards; a folder with no more is indexed as it is opened, a larger one by a command; our choice
 _COLUMN_NAME = re.compile(r"[\w.-]+")
@@ -69,15 +69,21 @@ def build_index(data: Path, columns: Sequence[str] = (), workers: int = 1, check
     """Index a folder of shards, or one tar, with `workers` processes; what was indexed before is used again.
 
     `columns` are numbers to keep of every sample, `check` opens the header of every picture; see `index_shard`. Raises
-    DamagedArchive naming all shards that are damaged, ValueError for a column that no sample has or of a bad name.
+    DamagedArchive naming all shards that are damaged, ValueError where there are none, for a column that no sample has,
+    and for bad names and numbers.
     """
+    if workers < 1:
+        raise ValueError(f"workers = {workers}: at least one process has to walk the shards")
     bad = [name for name in columns if not _COLUMN_NAME.fullmatch(name)]
     if bad:
         raise ValueError(f"column {bad[0]!r}: names are of letters, digits, dots, dashes and underscores")
+    shards = shard_sizes(data)
+    if not shards:
+        raise ValueError(f"{data} holds no WebDataset shards: expected {', '.join(TAR_SUFFIXES)}")
     folder = index_folder(data, building=True)
     folder.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time(folder):
-        jobs = [ShardJob(root_of(data), name, folder, tuple(columns), check) for name in shard_sizes(data)]
+        jobs = [ShardJob(root_of(data), name, folder, tuple(columns), check) for name in shards]
         _run([job for job in jobs if not job.is_done()], len(jobs), workers)
         return merge_parts(data, folder, jobs)
 

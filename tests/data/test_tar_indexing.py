@@ -1,5 +1,6 @@
 """Making the index of shards: what is walked again, in which processes, and where the index lies."""
 
+import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from aimv2_lab.data import shard_walk
 from aimv2_lab.data.tar_index import index_folder
 from aimv2_lab.data.tar_indexing import build_index, open_index, read_index
 from aimv2_lab.data.tars import Member, walk_tar
-from tests.data.generated import write_shard
+from tests.data.generated import write_shard, write_tar
 from tests.data.indexes import by_tarfile, described, shards, taken
 
 
@@ -22,6 +23,28 @@ def test_processes_give_the_same_index(tmp_path: Path) -> None:
     assert described(several) == by_tarfile(tmp_path)
     assert several.manifest.fingerprint == one.manifest.fingerprint
     assert several.manifest.shards == one.manifest.shards
+
+
+def test_shards_of_different_members_share_one_list_of_extensions(tmp_path: Path) -> None:
+    for name, extensions in (("a", ("jpg", "txt")), ("b", ("txt", "cls")), ("c", ("png", "jpg", "cls"))):
+        write_tar(tmp_path / f"{name}.tar", {"0": {extension: extension.encode() for extension in extensions}})
+    index = build_index(tmp_path, check=False)
+    assert index.manifest.extensions == ("jpg", "txt", "cls", "png")
+    assert described(index) == by_tarfile(tmp_path)
+
+
+def _arrays(data: Path) -> str:
+    return build_index(data).manifest.arrays
+
+
+def test_processes_that_index_at_once_make_one_index(tmp_path: Path) -> None:
+    """As the ranks of a run do that opens its data for the first time."""
+    shards(tmp_path, 8, 20)
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        made = pool.map(_arrays, [tmp_path] * 4)
+    assert len({*made}) == 1
+    assert [path.name for path in index_folder(tmp_path).glob("arrays-*")] == made[:1]
+    assert described(open_index(tmp_path)) == by_tarfile(tmp_path)
 
 
 def test_an_interrupted_indexing_goes_on(tmp_path: Path, walked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
