@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -31,6 +30,7 @@ from aimv2_lab.lessons.bugs.phantoms import (
 )
 from aimv2_lab.lessons.bugs.stored_curves import stored_run
 from aimv2_lab.model.objective import pixel_targets
+from aimv2_lab.recipes import Recipe
 from aimv2_lab.report.stored import load_result
 
 SIZE = CLINIC.encoder.patch_size
@@ -92,7 +92,7 @@ def test_jitter_is_the_size_of_the_jumps() -> None:
 
 def test_the_stored_runs_are_of_this_recipe_and_hold_every_fault() -> None:
     result = load_result(STORED)
-    assert result.recipe == json.loads(json.dumps(asdict(CLINIC))), "python -m aimv2_lab.lessons.bugs.measure"
+    assert Recipe.from_json(json.dumps(result.recipe)) == CLINIC, "python -m aimv2_lab.lessons.bugs.measure"
     stored = {(run["fault"], run["body"]) for run in result.values}
     assert stored == {(name, body) for name in [HEALTHY, *FAULTS] for body in BODIES}
 
