@@ -22,6 +22,7 @@ from aimv2_lab.data.tars import DamagedArchive, tar_samples, without_suffix
 METADATA = "metadata.jsonl"
 PREVIEWED = 100  # rows looked at for the names of their fields; our choice
 KEY_NAMES = ("__key__", "key", "uid")
+_ARROW_END = bytes.fromhex("ffffffff00000000")  # what every whole Arrow stream ends with
 _CACHE_VERSION = 1  # raise it when what the readers below yield changes: caches made before are then made anew
 
 
@@ -93,7 +94,7 @@ class FolderRows:
 
 @dataclass
 class TableRows:
-    """Rows of a Parquet or hub data set; fields are its columns, pictures not decoded."""
+    """Rows of a Parquet, Arrow or hub data set; fields are its columns, pictures not decoded."""
 
     table: datasets.Dataset
     names: list[str]
@@ -109,6 +110,19 @@ class TableRows:
         ]
         table = datasets.load_dataset("parquet", data_files=[str(file) for file in files], split="train")
         return cls.of(cast(datasets.Dataset, table), keys)
+
+    @classmethod
+    def saved(cls, folder: Path) -> TableRows:
+        """Open a table written by `datasets.save_to_disk`; raises DamagedArchive, naming the file, for one cut off.
+
+        HF takes a file that ends between two batches of rows for a short one.
+        """
+        for file in sorted(folder.glob("*.arrow")):
+            with file.open("rb") as stream:
+                stream.seek(max(file.stat().st_size - len(_ARROW_END), 0))
+                if stream.read() != _ARROW_END:
+                    raise DamagedArchive(f"{file} is truncated: fetch or write it again")
+        return cls.of(cast(datasets.Dataset, datasets.load_from_disk(str(folder))))
 
     @classmethod
     def of(cls, table: datasets.Dataset, keys: Sequence[str] = ()) -> TableRows:
@@ -128,6 +142,15 @@ class TableRows:
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         return self.table[index]
+
+
+def saved_tables(folder: Path) -> dict[str, Path]:
+    """The folders of tables that `datasets.save_to_disk` wrote, by the name of their split: the folder itself, for
+    training, or those in it."""
+    if (folder / "state.json").is_file():
+        return {"train": folder}
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {part.name: part for part in inside if (part / "state.json").is_file()}
 
 
 def _union(names: Iterable[Sequence[str]]) -> list[str]:
