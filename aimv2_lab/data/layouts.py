@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import datasets
-import pyarrow.parquet
 from datasets.exceptions import DatasetGenerationError
 
 from aimv2_lab.data.columns import nested_names, parse_member
 from aimv2_lab.data.damage import DamagedCaption
+from aimv2_lab.data.parquet import parquet_metadata
 from aimv2_lab.data.tars import DamagedArchive, tar_samples, without_suffix
 
 METADATA = "metadata.jsonl"
@@ -106,7 +106,7 @@ class TableRows:
         keys = [
             f"{file.relative_to(root).with_suffix('').as_posix()}/{row:08d}"
             for file in files
-            for row in range(_parquet_rows(file))
+            for row in range(parquet_metadata(file).num_rows)
         ]
         table = datasets.load_dataset("parquet", data_files=[str(file) for file in files], split="train")
         return cls.of(cast(datasets.Dataset, table), keys)
@@ -223,10 +223,3 @@ def _feature_names(name: str, kind: Any) -> list[str]:
         kind = kind.feature
     inner = kind.items() if isinstance(kind, dict) else ()
     return [name, *chain.from_iterable(_feature_names(f"{name}.{part}", part_kind) for part, part_kind in inner)]
-
-
-def _parquet_rows(file: Path) -> int:
-    try:
-        return int(pyarrow.parquet.read_metadata(file).num_rows)
-    except pyarrow.ArrowInvalid as error:
-        raise DamagedArchive(f"{file} is no whole Parquet file: {error}. Fetch or write it again") from None

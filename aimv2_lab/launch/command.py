@@ -43,13 +43,14 @@ def read_command(arguments: Sequence[str], program: str) -> Options:
     return dataclasses.replace(options, recipe=dataclasses.replace(options.recipe, data=data))
 
 
-def end_plainly(
-    command: Callable[[], None], interrupted: str = "interrupted; add --resume to go on from the newest checkpoint"
-) -> None:
-    """Run a command; bad input or an interruption ends with one line that says what to do, not with a traceback."""
+def end_plainly(command: Callable[[], None], go_on: str = "add --resume to go on from the newest checkpoint") -> None:
+    """Run a command; bad input ends with one line that says what to do, not with a traceback.
+
+    `go_on` is what to do after an interruption.
+    """
     try:
         command()
     except (UnknownName, ValueError, OSError, FloatingPointError, TooMuchDamage) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     except KeyboardInterrupt:
-        sys.exit(interrupted)
+        sys.exit(f"interrupted; {go_on}")

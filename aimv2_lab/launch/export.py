@@ -28,7 +28,7 @@ def run_export(arguments: Sequence[str]) -> None:
 
 def main() -> None:
     """Run the command line."""
-    end_plainly(lambda: run_export(sys.argv[1:]), interrupted="interrupted; clear the folder before the next start")
+    end_plainly(lambda: run_export(sys.argv[1:]), "clear the folder before you start again")
 
 
 if __name__ == "__main__":
