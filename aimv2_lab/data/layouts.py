@@ -13,16 +13,17 @@ from typing import Any, Protocol, cast
 
 import datasets
 import numpy as np
-import pyarrow.parquet
 
 from aimv2_lab.data.columns import KEY_NAMES, nested_names
 from aimv2_lab.data.damage import DamagedCaption
 from aimv2_lab.data.files import root_of
+from aimv2_lab.data.parquet import parquet_metadata
 from aimv2_lab.data.shares import key_shares
 from aimv2_lab.data.tars import DamagedArchive
 
 METADATA = "metadata.jsonl"
 PREVIEWED = 100  # rows looked at for the names of their fields; our choice
+_ARROW_END = bytes.fromhex("ffffffff00000000")  # what every whole Arrow stream ends with
 _CACHE_VERSION = 1  # raise it when what _metadata_rows yields changes: caches made before are then made anew
 
 
@@ -118,7 +119,7 @@ class FolderRows(_NamedRows):
 
 @dataclass
 class TableRows(_NamedRows):
-    """Rows of a Parquet or hub data set; fields are its columns, pictures not decoded."""
+    """Rows of a Parquet, Arrow or hub data set; fields are its columns, pictures not decoded."""
 
     table: datasets.Dataset
     names: list[str]
@@ -130,10 +131,23 @@ class TableRows(_NamedRows):
         keys = [
             f"{file.relative_to(root_of(data)).with_suffix('').as_posix()}/{row:08d}"
             for file in files
-            for row in range(_parquet_rows(file))
+            for row in range(parquet_metadata(file).num_rows)
         ]
         table = datasets.load_dataset("parquet", data_files=[str(file) for file in files], split="train")
         return cls.of(cast(datasets.Dataset, table), keys)
+
+    @classmethod
+    def saved(cls, folder: Path) -> TableRows:
+        """Open a table written by `datasets.save_to_disk`; raises DamagedArchive, naming the file, for one cut off.
+
+        HF takes a file that ends between two batches of rows for a short one.
+        """
+        for file in sorted(folder.glob("*.arrow")):
+            with file.open("rb") as stream:
+                stream.seek(max(file.stat().st_size - len(_ARROW_END), 0))
+                if stream.read() != _ARROW_END:
+                    raise DamagedArchive(f"{file} is truncated: fetch or write it again")
+        return cls.of(cast(datasets.Dataset, datasets.load_from_disk(str(folder))))
 
     @classmethod
     def of(cls, table: datasets.Dataset, keys: Sequence[str] = ()) -> TableRows:
@@ -153,6 +167,15 @@ class TableRows(_NamedRows):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         return self.table[index]
+
+
+def saved_tables(folder: Path) -> dict[str, Path]:
+    """The folders of tables that `datasets.save_to_disk` wrote, by the name of their split: the folder itself, for
+    training, or those in it."""
+    if (folder / "state.json").is_file():
+        return {"train": folder}
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {part.name: part for part in inside if (part / "state.json").is_file()}
 
 
 def _union(names: Iterable[Sequence[str]]) -> list[str]:
@@ -197,10 +220,3 @@ def _feature_names(name: str, kind: Any) -> list[str]:
         kind = kind.feature
     inner = kind.items() if isinstance(kind, dict) else ()
     return [name, *chain.from_iterable(_feature_names(f"{name}.{part}", part_kind) for part, part_kind in inner)]
-
-
-def _parquet_rows(file: Path) -> int:
-    try:
-        return int(pyarrow.parquet.read_metadata(file).num_rows)
-    except pyarrow.ArrowInvalid as error:
-        raise DamagedArchive(f"{file} is no whole Parquet file: {error}. Fetch or write it again") from None

@@ -1,9 +1,9 @@
-"""Open picture-caption pairs wherever they are: the generated world, files on disk in four layouts, a hub data set."""
+"""Open picture-caption pairs wherever they are: the generated world, files on disk in five layouts, a hub data set."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -15,7 +15,7 @@ import numpy as np
 
 from aimv2_lab.data.columns import Columns, find_columns, read_captions, read_image
 from aimv2_lab.data.files import root_of, visible_files
-from aimv2_lab.data.layouts import METADATA, FolderRows, Rows, TableRows
+from aimv2_lab.data.layouts import METADATA, FolderRows, Rows, TableRows, saved_tables
 from aimv2_lab.data.records import Pair, Source
 from aimv2_lab.data.tar_rows import IndexedRows
 from aimv2_lab.data.tars import TAR_SUFFIXES, tar_files
@@ -27,7 +27,10 @@ Split = Literal["train", "validation"]
 _SPLIT_NAMES = re.compile(
     r"(?P<train>train(ing)?)|(?P<validation>val(id(ation)?)?)|(?P<test>test(ing)?)", re.IGNORECASE
 )
-_LAYOUTS = "WebDataset shards (.tar, .tar.gz, .tar.xz), an image folder with metadata.jsonl, or Parquet (.parquet)"
+_LAYOUTS = (
+    "WebDataset shards (.tar, .tar.gz, .tar.xz), an image folder with metadata.jsonl, Parquet (.parquet), or Arrow as "
+    "datasets.save_to_disk writes it"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +82,8 @@ def open_source(spec: str, split: Split, data_recipe: DataRecipe, image_size: in
 
 
 def _open_path(path: Path, split: Split, data_recipe: DataRecipe) -> Source:
+    if parts := saved_tables(path):
+        return _open_saved(parts, path, split, data_recipe)
     root = root_of(path)
     layout, files = _files(path)
     chosen, held_out = _split_files(files, root if path.is_dir() else None, split)
@@ -96,13 +101,25 @@ def _open_hub(spec: str, split: Split, data_recipe: DataRecipe) -> Source:
             f"data.source {spec!r} is no file or folder here (seen from {Path.cwd()}) and could not be opened as a hub "
             f"data set: {error}"
         ) from error
-    named = {_named_split([str(part)]): str(part) for part in loaded}
-    wanted, held_out = (split, False) if "validation" in named else ("train", True)
-    if wanted not in named:
-        raise ValueError(f"data.source {spec!r} has the splits {', '.join(map(str, loaded))}: none is for {wanted}")
-    table = loaded[named[wanted]]
+    part, held_out = _choose_part([str(part) for part in loaded], split, spec)
+    table = loaded[part]
     stamps = [spec, str(len(table)), str(table.features), str(table.info.dataset_size)]
     return _source(TableRows.of(table), name, split, data_recipe, held_out, stamps, None)
+
+
+def _open_saved(parts: Mapping[str, Path], path: Path, split: Split, data_recipe: DataRecipe) -> Source:
+    part, held_out = _choose_part(parts, split, str(path))
+    stamps = [f"{file.name} {file.stat().st_size}" for file in sorted(parts[part].glob("*.arrow"))]
+    return _source(TableRows.saved(parts[part]), path.name, split, data_recipe, held_out, stamps, None)
+
+
+def _choose_part(parts: Iterable[str], split: Split, spec: str) -> tuple[str, bool]:
+    """The named part of a data set to read for a split, and whether the split is to be held out of it by hash."""
+    named = {_named_split([part]): part for part in parts}
+    wanted, held_out = (split, False) if "validation" in named else ("train", True)
+    if wanted not in named:
+        raise ValueError(f"data.source {spec!r} has the splits {', '.join(parts)}: none is for {wanted}")
+    return named[wanted], held_out
 
 
 def _source(

@@ -65,5 +65,10 @@ def folder_layout(root: Path, split: str, chosen: Sequence[int]) -> None:
         (root / split / f"{n}.png").write_bytes(encoded(picture(n)))
 
 
+def arrow_layout(root: Path, split: str, chosen: Sequence[int]) -> None:
+    table = datasets.Dataset.from_dict(pictures(chosen)).cast_column("image", datasets.Image())
+    table.save_to_disk(root / split, num_shards=2)
+
+
 LAYOUTS = [tar_layout, parquet_layout, folder_layout]
 Layout = Callable[[Path, str, Sequence[int]], None]

@@ -8,12 +8,23 @@ import pytest
 from PIL import Image
 
 from aimv2_lab.data.sources import Split, open_source
+from aimv2_lab.data.tars import DamagedArchive
 from aimv2_lab.recipes import DataRecipe
 from tests.data.generated import encoded, write_shard, write_tar
-from tests.data.layouts import LAYOUTS, Layout, folder_layout, keys, numbers, opened, pictures, write_parquet
+from tests.data.layouts import (
+    LAYOUTS,
+    Layout,
+    arrow_layout,
+    folder_layout,
+    keys,
+    numbers,
+    opened,
+    pictures,
+    write_parquet,
+)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", [*LAYOUTS, arrow_layout])
 @pytest.mark.parametrize("validation", ["val", "valid", "validation"])
 def test_every_layout_gives_its_splits(layout: Layout, validation: str, tmp_path: Path) -> None:
     layout(tmp_path, "train", range(8))
@@ -22,7 +33,8 @@ def test_every_layout_gives_its_splits(layout: Layout, validation: str, tmp_path
     train, held_out = opened(tmp_path), opened(tmp_path, "validation")
     assert numbers(train) == list(range(8))
     assert numbers(held_out) == list(range(10, 15))
-    assert len({*keys(train), *keys(held_out)}) == 13
+    if layout is not arrow_layout:  # whose keys are row numbers, within a split
+        assert len({*keys(train), *keys(held_out)}) == 13
     assert train.fingerprint != held_out.fingerprint
 
 
@@ -89,13 +101,37 @@ def test_one_parquet_file_and_one_list_by_name(tmp_path: Path) -> None:
     assert numbers(opened(tmp_path / "pictures" / "metadata.jsonl", validation_share=0.0)) == [0, 1, 2]
 
 
+def test_one_saved_table_is_held_out_by_hash(tmp_path: Path) -> None:
+    arrow_layout(tmp_path, "pairs", range(60))
+    parts = [opened(tmp_path / "pairs", split, validation_share=0.3) for split in ("train", "validation")]
+    assert sorted(number for part in parts for number in numbers(part)) == list(range(60))
+    with pytest.raises(ValueError, match="has the splits pairs: none is for train"):
+        opened(tmp_path)
+
+
+def test_saved_splits_of_one_data_set(tmp_path: Path) -> None:
+    splits = {"train": range(4), "validation": range(4, 6)}
+    made = {name: datasets.Dataset.from_dict(pictures(chosen)) for name, chosen in splits.items()}
+    datasets.DatasetDict(made).save_to_disk(tmp_path)
+    assert [numbers(opened(tmp_path)), numbers(opened(tmp_path, "validation"))] == [[0, 1, 2, 3], [4, 5]]
+
+
+@pytest.mark.parametrize("cut", [1, 8, 500])
+def test_a_saved_table_cut_off_is_refused(cut: int, tmp_path: Path) -> None:
+    arrow_layout(tmp_path, "train", range(8))
+    last = max((tmp_path / "train").glob("*.arrow"))
+    last.write_bytes(last.read_bytes()[:-cut])
+    with pytest.raises(DamagedArchive, match=f"{last.name} is truncated"):
+        opened(tmp_path)
+
+
 def test_img2datasets_parquet_beside_the_shards_is_no_data(tmp_path: Path) -> None:
     write_shard(tmp_path / "00000.tar", range(3))
     write_parquet(tmp_path / "00000.parquet", {"url": ["a", "b"], "caption": ["c", "d"]}, images=False)
     assert numbers(opened(tmp_path, validation_share=0.0)) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", [*LAYOUTS, arrow_layout])
 def test_fingerprints_tell_data_apart_and_do_not_depend_on_the_place(layout: Layout, tmp_path: Path) -> None:
     layout(tmp_path / "one", "train", range(6))
     shutil.copytree(tmp_path / "one", tmp_path / "copy")
