@@ -83,7 +83,7 @@ def build_index(data: Path, columns: Sequence[str] = (), workers: int = 1, check
     folder = index_folder(data, building=True)
     folder.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time(folder):
-        jobs = [ShardJob(root_of(data), name, folder, tuple(columns), check) for name in shards]
+        jobs = [ShardJob.of(root_of(data), name, folder, tuple(columns), check) for name in shards]
         _run([job for job in jobs if not job.is_done()], len(jobs), workers)
         return merge_parts(data, folder, jobs)
 
