@@ -1,5 +1,6 @@
 """Making the index of shards: what is walked again, in which processes, and where the index lies."""
 
+import errno
 import gzip
 import multiprocessing
 import os
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aimv2_lab.data import shard_walk
+from aimv2_lab.data import reading, shard_walk
 from aimv2_lab.data.tar_index import StaleIndex, index_folder
 from aimv2_lab.data.tar_indexing import build_index, open_index, read_index
 from aimv2_lab.data.tars import DamagedArchive, Member, walk_tar
@@ -152,6 +153,27 @@ def test_a_shard_that_grows_while_it_is_indexed_is_noticed(tmp_path: Path, monke
         build_index(tmp_path)
     with pytest.raises(StaleIndex, match=r"00000\.tar has"):
         open_index(tmp_path)
+
+
+def test_passing_errors_of_the_file_system_do_not_end_an_indexing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [errno.EIO, errno.ESTALE]
+
+    def failing(tar: Path, shard: Path) -> Iterator[Member]:
+        for number, member in enumerate(walk_tar(tar, shard)):
+            if number == 4 and failures:
+                raise OSError(failures.pop(), "in passing")
+            yield member
+
+    monkeypatch.setattr(reading, "DELAYS", (0.0, 0.0))
+    monkeypatch.setattr(shard_walk, "walk_tar", failing)
+    assert described(build_index(shards(tmp_path))) == by_tarfile(tmp_path)
+    assert not failures
+    failures += [errno.EIO] * 3
+    write_shard(tmp_path / "new.tar", range(3))
+    with pytest.raises(OSError, match=r"in passing 3 times over: .*new\.tar, indexed in "):
+        build_index(tmp_path)
 
 
 def test_a_shard_beside_its_compressed_copy_is_refused(tmp_path: Path) -> None:

@@ -220,6 +220,14 @@ def test_fingerprints_of_sources_follow_what_is_chosen(tmp_path: Path) -> None:
     assert len({base, *(source.fingerprint for source in others)}) == 4
 
 
+def test_a_source_reads_what_it_needs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tar(tmp_path / "a.tar", {"0": {"npy": bytes(1_000_000)} | sample(0) | {"bin": bytes(1_000_000)}})
+    source = opened(tmp_path, validation_share=0.0)
+    read = reads(monkeypatch)
+    assert numbers(source) == [0]
+    assert len(read) == 1 and read[0] < 10_000
+
+
 def test_nothing_is_copied(tmp_path: Path) -> None:
     """The index is small beside the data."""
     data = tmp_path / "data"
