@@ -17,13 +17,23 @@ PART_VERSION = 1  # raise it when what the index of a shard holds changes: those
 
 @dataclass(frozen=True)
 class ShardJob:
-    """What is to be indexed of one shard, and where its part goes."""
+    """What is to be indexed of one shard, and where its part goes.
+
+    The shard's size and time are taken once: what changes later is seen to be another shard.
+    """
 
     root: Path
     name: str
     folder: Path  # of the index
     columns: tuple[str, ...]
     check: bool
+    size: int  # bytes
+    time: int  # of the last change, nanoseconds
+
+    @classmethod
+    def of(cls, root: Path, name: str, folder: Path, columns: tuple[str, ...], check: bool) -> ShardJob:
+        """The job for a shard as it is now."""
+        return cls(root, name, folder, columns, check, *_size_and_time(root / name))
 
     @property
     def shard(self) -> Path:
@@ -38,8 +48,7 @@ class ShardJob:
     @property
     def unpacked(self) -> str:
         """Its plain tar's name under unpacked/, another one when its size or time change; empty for a plain shard."""
-        size, time = _size_and_time(self.shard)
-        return f"{self.name}.{size}-{time}.tar" if is_compressed(self.shard) else ""
+        return f"{self.name}.{self.size}-{self.time}.tar" if is_compressed(self.shard) else ""
 
     @property
     def tar(self) -> Path:
@@ -51,7 +60,7 @@ class ShardJob:
         parquet = parquet_beside(self.shard)
         return {
             "version": PART_VERSION,
-            "shard": _size_and_time(self.shard),
+            "shard": [self.size, self.time],
             "parquet": _size_and_time(parquet) if self.columns and parquet.exists() else [],
             "columns": list(self.columns),
             "check": self.check,
@@ -60,9 +69,8 @@ class ShardJob:
     def is_done(self) -> bool:
         """Whether there is a part of the shard as it is now, with all that is asked for."""
         made, asked = read_stamp(self.part), self.stamp()
-        same = all(
-            made.get(name) == asked[name] for name in ("version", "shard", *(["parquet"] if self.columns else []))
-        )
+        compared = ("version", "shard", *(["parquet"] if self.columns else []))
+        same = all(made.get(name) == asked[name] for name in compared)
         enough = {*self.columns} <= {*made.get("columns", ())} and made.get("check", False) >= self.check
         return same and enough and self.tar.exists()
 

@@ -169,9 +169,8 @@ class TarIndex:
 
 
 def shards_fingerprint(shards: Sequence[Shard]) -> str:
-    """Hex digest that changes with the shards' names, keys, extensions, sizes and order, and with nothing else."""
-    about = "\n".join(f"{shard.name} {shard.samples} {shard.pairs}" for shard in shards)
-    return blake2b(about.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    """Hex digest that changes with the keys (of which shards' names are part), extensions, sizes and their order."""
+    return blake2b("\n".join(shard.pairs for shard in shards).encode(), digest_size=16).hexdigest()
 
 
 def index_folder(data: Path, building: bool = False) -> Path:

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from aimv2_lab.data.files import root_of
 from aimv2_lab.data.reading import with_retries
@@ -83,7 +83,7 @@ def build_index(data: Path, columns: Sequence[str] = (), workers: int = 1, check
     folder = index_folder(data, building=True)
     folder.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time(folder):
-        jobs = [ShardJob(root_of(data), name, folder, tuple(columns), check) for name in shards]
+        jobs = [ShardJob.of(root_of(data), name, folder, tuple(columns), check) for name in shards]
         _run([job for job in jobs if not job.is_done()], len(jobs), workers)
         return merge_parts(data, folder, jobs)
 
@@ -91,7 +91,9 @@ def build_index(data: Path, columns: Sequence[str] = (), workers: int = 1, check
 def _run(jobs: Sequence[ShardJob], shards: int, workers: int) -> None:
     """Index what is left of `shards`; those that are damaged do not hold up the others."""
     found = _outcomes(jobs, workers)
-    progress = tqdm(found, "index", shards, unit="shard", initial=shards - len(jobs), disable=not jobs)
+    on_terminals = None  # in a notebook or a log file there is no bar
+    started = shards - len(jobs)
+    progress = tqdm(found, "index", shards, unit="shard", initial=started, disable=on_terminals if jobs else True)
     damaged = sorted(outcome for outcome in progress if outcome)
     if damaged:
         several = f"{len(damaged)} of {shards} shards are damaged:\n" if len(damaged) > 1 else ""

@@ -56,7 +56,7 @@ def _manifest(jobs: Sequence[ShardJob]) -> Manifest:
     shards = list[Shard]()
     for job, notes in zip(jobs, all_notes, strict=True):
         first = shards[-1].first + shards[-1].samples if shards else 0
-        sizes = (job.shard.stat().st_size, job.unpacked, job.tar.stat().st_size)
+        sizes = (job.size, job.unpacked, job.tar.stat().st_size if job.unpacked else job.size)
         shards.append(Shard(job.name, *sizes, first, notes.samples, notes.pairs, notes.everything))
 
     def total(name: str) -> int:

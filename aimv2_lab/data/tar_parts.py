@@ -18,6 +18,7 @@ from aimv2_lab.data.files import written_aside
 # extension as a number into a list of them.
 MEMBER = np.dtype([("offset", "<u8"), ("size", "<u8"), ("header_sum", "<u4"), ("extension", "<u2")], align=True)
 _COLUMN = "column."
+_NAMED = ("extension", "size")  # of a member, what names the pair
 _EXTENSIONS_LIMIT = 2**16 - 1
 
 
@@ -83,15 +84,9 @@ class Part:
         return cls(arrays, columns, read_notes(file))
 
     def _pairs(self) -> str:
-        members = self.arrays.members
-        found = blake2b(json.dumps(self.notes.extensions).encode(), digest_size=16)
-        for array in (
-            self.arrays.counts,
-            members["extension"],
-            members["size"],
-            self.arrays.key_ends,
-            self.arrays.key_bytes,
-        ):
+        stored, notes = self.arrays, self.notes
+        found = blake2b(json.dumps([notes.samples, notes.members, notes.extensions]).encode(), digest_size=16)
+        for array in (stored.counts, stored.key_ends, stored.key_bytes, *map(stored.members.__getitem__, _NAMED)):
             found.update(array.tobytes())
         return found.hexdigest()
 

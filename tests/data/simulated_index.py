@@ -21,7 +21,7 @@ def simulate_index(data: Path, shards: int, samples: int) -> TarIndex:
         shard = data / f"{number:05d}.tar"
         with shard.open("wb") as tar:
             tar.truncate((3 * samples + 2) * MEMBER_BYTES)
-        job = ShardJob(data, shard.name, index_folder(data), ("width",), True)
+        job = ShardJob.of(data, shard.name, index_folder(data), ("width",), True)
         job.part.parent.mkdir(parents=True, exist_ok=True)
         simulated_part(number, samples).save(job.part, job.stamp())
     return build_index(data, ["width"])

@@ -1,3 +1,4 @@
+import errno
 import io
 import struct
 import warnings
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from aimv2_lab.data.damage import DamagedImage
-from aimv2_lab.data.images import FORMATS, MINIMUM_SIDE, PIXEL_LIMIT, decode_image
+from aimv2_lab.data.images import FORMATS, MINIMUM_SIDE, PIXEL_LIMIT, check_header, decode_image
 from tests.data.generated import encoded, picture
 
 
@@ -124,6 +125,25 @@ def test_what_is_no_picture_is_refused(data: bytes) -> None:
 def test_formats_outside_the_list_are_refused() -> None:
     with pytest.raises(DamagedImage, match="undecodable"):
         decode_image(encoded(picture(0), "PPM"), "key")
+
+
+def test_a_header_tells_what_it_can() -> None:
+    """A picture that cannot be opened, or states a size that is refused; not one that is cut off behind its header."""
+    good = encoded(picture(0, 64, 64), "JPEG")
+    check_header(io.BytesIO(good), "key")
+    check_header(io.BytesIO(good[: len(good) - 100]), "key")
+    for wrong, reason in ((good[:30], "undecodable|truncated"), (encoded(picture(0, 4, 64)), "too small")):
+        with pytest.raises(DamagedImage, match=reason):
+            check_header(io.BytesIO(wrong), "key")
+
+
+def test_an_error_of_the_file_system_is_no_damage_of_the_picture() -> None:
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError(errno.EIO, "in passing")
+
+    with pytest.raises(OSError, match="in passing"):
+        check_header(Failing(), "key")
 
 
 def test_reasons_do_not_change_from_run_to_run() -> None:

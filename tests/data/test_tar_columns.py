@@ -17,7 +17,7 @@ def test_columns_from_json(tmp_path: Path) -> None:
         tmp_path / "a.tar",
         {
             "0": sample(0) | {"json": as_json({"width": 3, "scores": {"clip": 0.5}})},
-            "1": sample(1) | {"json": as_json({"width": "wide", "scores": {"clip": True}})},
+            "1": sample(1) | {"json": as_json({"width": "wide", "scores.clip": True})},
             "2": sample(2) | {"json": b"{"},
             "3": {"txt": b"without json"},
             "4": sample(4) | {"json": as_json([1, 2])},

@@ -1,5 +1,7 @@
 """Making the index of shards: what is walked again, in which processes, and where the index lies."""
 
+import errno
+import gzip
 import multiprocessing
 import os
 import shutil
@@ -8,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from aimv2_lab.data import shard_walk
-from aimv2_lab.data.tar_index import index_folder
+from aimv2_lab.data import reading, shard_walk
+from aimv2_lab.data.tar_index import StaleIndex, index_folder
 from aimv2_lab.data.tar_indexing import build_index, open_index, read_index
-from aimv2_lab.data.tars import Member, walk_tar
+from aimv2_lab.data.tars import DamagedArchive, Member, walk_tar
 from tests.data.generated import write_shard, write_tar
 from tests.data.indexes import by_tarfile, described, shards, taken
 
@@ -125,6 +127,53 @@ def test_compressed_shards_are_unpacked_once(
     assert sorted(path for path in (index.folder / "unpacked").rglob("*") if path.is_file()) == index.tars
     index.tars[0].unlink()
     assert open_index(tmp_path).tars[0].exists()
+
+
+def test_nothing_unpacked_is_left_of_a_damaged_shard(tmp_path: Path) -> None:
+    whole = write_shard(tmp_path / "whole.tar", range(5)).read_bytes()
+    (tmp_path / "whole.tar").unlink()
+    (tmp_path / "cut.tar.gz").write_bytes(gzip.compress(whole[:5000]))
+    (tmp_path / "end.tar.gz").write_bytes(gzip.compress(whole)[:-20])
+    with pytest.raises(DamagedArchive, match=r"(?s)2 of 2 shards.*cut\.tar\.gz.*end\.tar\.gz"):
+        build_index(tmp_path)
+    left = [path for path in index_folder(tmp_path).rglob("*") if path.is_file()]
+    assert [path.name for path in left] == ["lock"]
+
+
+def test_a_shard_that_grows_while_it_is_indexed_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shards(tmp_path)
+
+    def growing(tar: Path, shard: Path) -> Iterator[Member]:
+        yield from walk_tar(tar, shard)
+        with tar.open("ab") as file:
+            file.write(bytes(512))
+
+    with monkeypatch.context() as changed:
+        changed.setattr(shard_walk, "walk_tar", growing)
+        build_index(tmp_path)
+    with pytest.raises(StaleIndex, match=r"00000\.tar has"):
+        open_index(tmp_path)
+
+
+def test_passing_errors_of_the_file_system_do_not_end_an_indexing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [errno.EIO, errno.ESTALE]
+
+    def failing(tar: Path, shard: Path) -> Iterator[Member]:
+        for number, member in enumerate(walk_tar(tar, shard)):
+            if number == 4 and failures:
+                raise OSError(failures.pop(), "in passing")
+            yield member
+
+    monkeypatch.setattr(reading, "DELAYS", (0.0, 0.0))
+    monkeypatch.setattr(shard_walk, "walk_tar", failing)
+    assert described(build_index(shards(tmp_path))) == by_tarfile(tmp_path)
+    assert not failures
+    failures += [errno.EIO] * 3
+    write_shard(tmp_path / "new.tar", range(3))
+    with pytest.raises(OSError, match=r"in passing 3 times over: .*new\.tar, indexed in "):
+        build_index(tmp_path)
 
 
 def test_a_shard_beside_its_compressed_copy_is_refused(tmp_path: Path) -> None:

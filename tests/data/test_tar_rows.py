@@ -68,29 +68,38 @@ def test_rows_of_some_shards_alone(tmp_path: Path) -> None:
     assert some.fingerprint != whole.fingerprint
 
 
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes every read asks for."""
+    pread, sizes = os.pread, list[int]()
+
+    def counted(descriptor: int, size: int, offset: int) -> bytes:
+        sizes.append(size)
+        return pread(descriptor, size, offset)
+
+    monkeypatch.setattr(os, "pread", counted)
+    return sizes
+
+
 def test_only_what_is_wanted_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     large = b"features" * 100_000
     write_tar(tmp_path / "a.tar", {str(n): {"npy": large} | sample(n) | {"bin": large} for n in range(2)})
     rows = rows_of(tmp_path)
-    pread, read = os.pread, list[int]()
-
-    def counted(descriptor: int, size: int, offset: int) -> bytes:
-        read.append(size)
-        return pread(descriptor, size, offset)
-
-    monkeypatch.setattr(os, "pread", counted)
+    read = reads(monkeypatch)
     wanted = rows.only(["png", "txt", "json.alt", "gone"])
     assert wanted[1] == sample(1)
     assert len(read) == 1 and read[0] < 10_000  # three members at once, without their neighbours
     assert set(rows[1]) == {"npy", "png", "txt", "json", "bin"}
 
 
-def test_members_far_apart_are_read_one_by_one(tmp_path: Path) -> None:
+def test_members_far_apart_are_read_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     large = b"features" * 100_000
     write_tar(
         tmp_path / "a.tar", {"0": {"png": sample(0)["png"], "npy": large, "txt": b"x", "bin": large, "json": b"{}"}}
     )
-    assert rows_of(tmp_path).only(["png", "txt", "json"])[0] == {"png": sample(0)["png"], "txt": b"x", "json": b"{}"}
+    rows = rows_of(tmp_path).only(["png", "txt", "json"])
+    read = reads(monkeypatch)
+    assert rows[0] == {"png": sample(0)["png"], "txt": b"x", "json": b"{}"}
+    assert len(read) == 3 and sum(read) < 10_000
 
 
 def test_a_shard_written_anew_is_noticed(tmp_path: Path) -> None:
@@ -209,6 +218,14 @@ def test_fingerprints_of_sources_follow_what_is_chosen(tmp_path: Path) -> None:
     others = [opened(tmp_path, "validation", validation_share=0.3), opened(tmp_path, validation_share=0.2)]
     others += [opened(tmp_path, validation_share=0.3, caption_column="json.alt")]
     assert len({base, *(source.fingerprint for source in others)}) == 4
+
+
+def test_a_source_reads_what_it_needs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tar(tmp_path / "a.tar", {"0": {"npy": bytes(1_000_000)} | sample(0) | {"bin": bytes(1_000_000)}})
+    source = opened(tmp_path, validation_share=0.0)
+    read = reads(monkeypatch)
+    assert numbers(source) == [0]
+    assert len(read) == 1 and read[0] < 10_000
 
 
 def test_nothing_is_copied(tmp_path: Path) -> None:
