@@ -56,7 +56,7 @@ def read_tables(file: Path, schema: pa.Schema) -> Iterator[pa.Table]:
     """
     with pq.ParquetFile(file, memory_map=True) as parquet:
         for batch in parquet.iter_batches(BATCH, columns=schema.names):
-            yield pa.Table.from_batches([batch]).select(schema.names).replace_schema_metadata(None).cast(schema)
+            yield pa.Table.from_batches([batch]).replace_schema_metadata(None).cast(schema)
 
 
 def regrouped(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:

@@ -46,9 +46,9 @@ def test_a_bucket_holds_a_small_part_of_the_rows(tmp_path: Path) -> None:
 
 
 def test_a_join_gives_every_row_its_first_partner_or_nulls(tmp_path: Path) -> None:
-    left = numbered([str(number % 500) for number in range(1_000)] + [None])
-    keys = [str(number) for number in range(200, 700)] + ["300", "300", "1000", None]
-    right = pa.table({"name": keys, "caption": [f"{key} is first" for key in keys[:500]] + ["later"] * 4})
+    left = numbered([None] + [str(number % 500) for number in range(1_000)])
+    keys = [None] + [str(number) for number in range(200, 700)] + ["300", "300", "1000"]
+    right = pa.table({"name": keys, "caption": [f"{key} is first" for key in keys[:501]] + ["later"] * 3})
     counts = Counter[str]()
     found = rows_of(joined(pieces(left), pieces(right, 61), ("value", "name"), tmp_path, counts))
     assert len(found) == 1_001 and "name" not in found[0]
