@@ -65,10 +65,13 @@ def read_index(data: Path) -> TarIndex | None:
     return None if manifest is None else TarIndex(data, folder, manifest)
 
 
-def build_index(data: Path, columns: Sequence[str] = (), workers: int = 1, check: bool = True) -> TarIndex:
+def build_index(
+    data: Path, columns: Sequence[str] = (), workers: int = 1, check: bool = True, progress: bool = False
+) -> TarIndex:
     """Index a folder of shards, or one tar, with `workers` processes; what was indexed before is used again.
 
-    `columns` are numbers to keep of every sample, `check` opens the header of every picture; see `index_shard`. Raises
+    `columns` are numbers to keep of every sample, `check` opens the header of every picture; see `index_shard`. With
+    `progress`, a bar counts shards: for a command, while a notebook that opens a few shards stays quiet. Raises
     DamagedArchive naming all shards that are damaged, ValueError where there are none, for a column that no sample has,
     and for bad names and numbers.
     """
@@ -84,17 +87,16 @@ def build_index(data: Path, columns: Sequence[str] = (), workers: int = 1, check
     folder.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time(folder):
         jobs = [ShardJob.of(root_of(data), name, folder, tuple(columns), check) for name in shards]
-        _run([job for job in jobs if not job.is_done()], len(jobs), workers)
+        _run([job for job in jobs if not job.is_done()], len(jobs), workers, progress)
         return merge_parts(data, folder, jobs)
 
 
-def _run(jobs: Sequence[ShardJob], shards: int, workers: int) -> None:
+def _run(jobs: Sequence[ShardJob], shards: int, workers: int, progress: bool) -> None:
     """Index what is left of `shards`; those that are damaged do not hold up the others."""
     found = _outcomes(jobs, workers)
-    on_terminals = None  # in a notebook or a log file there is no bar
-    started = shards - len(jobs)
-    progress = tqdm(found, "index", shards, unit="shard", initial=started, disable=on_terminals if jobs else True)
-    damaged = sorted(outcome for outcome in progress if outcome)
+    done = shards - len(jobs)
+    watched = tqdm(found, "index", shards, unit="shard", initial=done, disable=not jobs or not progress)
+    damaged = sorted(outcome for outcome in watched if outcome)
     if damaged:
         several = f"{len(damaged)} of {shards} shards are damaged:\n" if len(damaged) > 1 else ""
         raise DamagedArchive(several + "\n".join(damaged))

@@ -42,7 +42,7 @@ def index_shards(options: IndexOptions) -> None:
     if not data.exists():
         raise FileNotFoundError(f"{options.data}: no such folder or file (seen from {Path.cwd()})")
     columns = [name.strip() for name in options.columns.split(",") if name.strip()]
-    print("\n".join(summary(build_index(data, columns, options.workers, options.check))))
+    print("\n".join(summary(build_index(data, columns, options.workers, options.check, progress=True))))
 
 
 def summary(index: TarIndex) -> list[str]:
