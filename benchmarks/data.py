@@ -3,12 +3,14 @@
     python -m benchmarks.data [--shards FOLDER] [--pictures 1000] [--rounds 7]
 
 One process and one thread, everything in the page cache; rounds are interleaved, so that what else the machine does
-falls on all alike. Every loader makes the same view with the same functions (random crop, flip, normalisation), so what
-differs is reading, order and plumbing. `webdataset` takes part where it is installed. Rates are per CPU-second.
+falls on all alike. Every loader makes the same view: random crop, flip, normalisation; the others by Pillow, as their
+users do, ours as it trains. `webdataset` takes part, and simplejpeg decodes for ours, where they are installed. Rates
+are per CPU-second.
 """
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import statistics
@@ -28,12 +30,12 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from aimv2_lab.data.batches import PairDataset, batches
-from aimv2_lab.data.images import decode_image
+from aimv2_lab.data.images import decode_pixels
 from aimv2_lab.data.mixture import open_mixture
 from aimv2_lab.data.order import Place
 from aimv2_lab.data.tar_rows import IndexedRows
 from aimv2_lab.data.tars import tar_files
-from aimv2_lab.data.transforms import training_view
+from aimv2_lab.data.transforms import random_resized_crop_box, training_view
 from aimv2_lab.recipes import AIMv1Recipe, recipe
 
 SIZE, BATCH = 224, 32
@@ -44,8 +46,19 @@ Loader = Callable[[], Iterable[Tensor]]
 
 
 def view(image: bytes, draws: np.random.Generator) -> Tensor:
-    """What every loader does with a file: (3, 224, 224)."""
-    return training_view(decode_image(image, ""), PLAN.data, SIZE, draws)
+    """What ours makes of a file: (3, 224, 224)."""
+    return training_view(decode_pixels(image, ""), PLAN.data, SIZE, draws)
+
+
+def pillow_view(image: bytes, draws: np.random.Generator) -> Tensor:
+    """What users of the other loaders make of it: Pillow, and the same crop, flip and normalisation."""
+    picture, data = Image.open(io.BytesIO(image)).convert("RGB"), PLAN.data
+    box = random_resized_crop_box(*picture.size, data.crop_scale, data.crop_ratio, draws)
+    small = picture.crop(box).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+    if draws.random() < data.flip_probability:
+        small = small.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    pixels = torch.from_numpy(np.array(small)).permute(2, 0, 1).float().div_(255)
+    return pixels.sub_(torch.tensor(data.mean)[:, None, None]).div_(torch.tensor(data.std)[:, None, None])
 
 
 def ours(folder: Path, pictures: int, sequential: bool = False) -> Iterator[Tensor]:
@@ -61,7 +74,7 @@ def streamed(folder: Path) -> Iterator[Tensor]:
     files = sorted(map(str, folder.glob("*.tar")))
     rows: Any = datasets.load_dataset("webdataset", data_files=files, split="train", streaming=True)
     rows, draws = rows.cast_column("jpg", datasets.Image(decode=False)), np.random.default_rng(0)
-    return stacked(view(row["jpg"]["bytes"], draws) for row in rows)
+    return stacked(pillow_view(row["jpg"]["bytes"], draws) for row in rows)
 
 
 def webdataset_tars(folder: Path) -> Iterator[Tensor]:
@@ -69,7 +82,7 @@ def webdataset_tars(folder: Path) -> Iterator[Tensor]:
     import webdataset
 
     files, draws = sorted(map(str, folder.glob("*.tar"))), np.random.default_rng(0)
-    return stacked(view(row["jpg"], draws) for row in webdataset.WebDataset(files, shardshuffle=False))
+    return stacked(pillow_view(row["jpg"], draws) for row in webdataset.WebDataset(files, shardshuffle=False))
 
 
 class Folder(Dataset[Tensor]):
@@ -82,7 +95,7 @@ class Folder(Dataset[Tensor]):
         return len(self.files)
 
     def __getitem__(self, index: int) -> Tensor:
-        return view(self.files[index].read_bytes(), self.draws)
+        return pillow_view(self.files[index].read_bytes(), self.draws)
 
 
 def folder_loader(folder: Path) -> Iterable[Tensor]:

@@ -31,12 +31,12 @@ Decoder = Callable[[bytes, Box], np.ndarray]  # (224, 224, 3) uint8
 
 
 def pillow(content: bytes, box: Box) -> np.ndarray:
-    """The one in use: antialiased bicubic."""
+    """Antialiased bicubic, as evaluation has it."""
     return np.asarray(decode_image(content, "").resize((SIZE, SIZE), Image.Resampling.BICUBIC, box=box))
 
 
 def simplejpeg_torch(content: bytes, box: Box) -> np.ndarray:
-    """libjpeg-turbo's bytes, then torch's antialiased bicubic on 8-bit integers."""
+    """What training uses: libjpeg-turbo, then torch's antialiased bicubic on 8-bit integers."""
     left, top, right, bottom = box
     cut: Any = import_module("simplejpeg").decode_jpeg(content)[top:bottom, left:right]
     pixels = torch.from_numpy(np.ascontiguousarray(cut)).permute(2, 0, 1)[None]

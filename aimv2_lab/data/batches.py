@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from aimv2_lab.data.damage import DamagedCaption, DamagedPair, Replacement, TooMuchDamage
-from aimv2_lab.data.images import decode_image
+from aimv2_lab.data.images import decode_image, decode_pixels
 from aimv2_lab.data.mixture import MixedSource
 from aimv2_lab.data.order import ORDER_VERSION, Place, Stream, sample_generator
 from aimv2_lab.data.records import Pair, Source
@@ -189,12 +189,11 @@ class PairDataset(Dataset[Sample]):
             return self._draws(place, stream)
 
         pair = self.source.pair(place.source, place.row)
-        picture = decode_image(pair.image, pair.key)
         size, data = self.recipe.encoder.image_size, self.recipe.data
         if self.training:
-            image = training_view(picture, data, size, draws("crop"))
+            image = training_view(decode_pixels(pair.image, pair.key), data, size, draws("crop"))
         else:
-            image = evaluation_view(picture, data, size)
+            image = evaluation_view(decode_image(pair.image, pair.key), data, size)
         attention, patches = self.recipe.objective.encoder_attention, self.recipe.encoder.patches
         prefix_length = draw_prefix_length(attention, patches, draws("prefix"))
         tokens, counted = self._tokens(pair, self.synthetic_shares[place.source], draws)

@@ -45,21 +45,32 @@ def random_resized_crop_box(
 
 
 def training_view(
-    image: Image.Image,
+    pixels: np.ndarray,
     data_recipe: DataRecipe,
     size: int,
     generator: np.random.Generator,
 ) -> Tensor:
-    """A random crop, resized (bicubic, antialiased), maybe flipped, normalised: (3, size, size) float32.
+    """A random crop of 8-bit pixels (height, width, 3), resized, maybe flipped, normalised: (3, size, size) float32.
 
-    The filter also reads pixels just outside the box, where there are any. Source: paper, Table A1.
+    Cut first and then resized (bicubic, antialiased), as torchvision does; within 4 levels of 255 of Pillow, 0.01 in
+    the mean, and faster. Source: paper, Table A1.
     """
     flipped = generator.random() < data_recipe.flip_probability  # first: a crop draws now more, now fewer numbers
-    box = random_resized_crop_box(*image.size, data_recipe.crop_scale, data_recipe.crop_ratio, generator)
-    view = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
-    if flipped:
-        view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return _normalised(view, data_recipe)
+    height, width = pixels.shape[:2]
+    left, top, right, bottom = random_resized_crop_box(
+        width, height, data_recipe.crop_scale, data_recipe.crop_ratio, generator
+    )
+    view = _resized(pixels[top:bottom, left:right], size)
+    return _normalised(view[:, ::-1] if flipped else view, data_recipe)
+
+
+def _resized(pixels: np.ndarray, size: int) -> np.ndarray:
+    """The same 8-bit pixels (height, width, 3) as (size, size, 3)."""
+    if pixels.shape[:2] == (size, size):
+        return pixels
+    images = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]  # a copy: torch wants to be able to write
+    found = torch.nn.functional.interpolate(images, (size, size), mode="bicubic", antialias=True)
+    return found[0].permute(1, 2, 0).numpy()
 
 
 def evaluation_view(image: Image.Image, data_recipe: DataRecipe, size: int) -> Tensor:
@@ -76,7 +87,7 @@ def evaluation_view(image: Image.Image, data_recipe: DataRecipe, size: int) -> T
         height / long_height,
     )  # pixels of the file in one pixel of the view
     box = (left * across, top * down, (left + size) * across, (top + size) * down)
-    return _normalised(image.resize((size, size), Image.Resampling.BICUBIC, box=box), data_recipe)
+    return _normalised(np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box)), data_recipe)
 
 
 def denormalise(images: Tensor, data_recipe: DataRecipe) -> Tensor:
@@ -85,10 +96,11 @@ def denormalise(images: Tensor, data_recipe: DataRecipe) -> Tensor:
     return (images * std.to(images) + mean.to(images)).clamp(0, 1)
 
 
-def _normalised(view: Image.Image, data_recipe: DataRecipe) -> Tensor:
+def _normalised(view: np.ndarray, data_recipe: DataRecipe) -> Tensor:
+    """8-bit pixels (height, width, 3) as (3, height, width) float32."""
     # In numpy: torch would wake its threads for every picture, which costs more than it gains.
     mean, std = (constant.numpy() for constant in _constants(data_recipe))
-    pixels = np.asarray(view).transpose(2, 0, 1).astype(np.float32, order="C")
+    pixels = view.transpose(2, 0, 1).astype(np.float32, order="C")
     pixels /= 255  # in place: three arrays less for every picture
     pixels -= mean
     pixels /= std

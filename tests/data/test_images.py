@@ -3,13 +3,15 @@ import io
 import struct
 import warnings
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
+from aimv2_lab.data import images
 from aimv2_lab.data.damage import DamagedImage
-from aimv2_lab.data.images import FORMATS, MINIMUM_SIDE, PIXEL_LIMIT, check_header, decode_image
+from aimv2_lab.data.images import FORMATS, MINIMUM_SIDE, PIXEL_LIMIT, check_header, decode_image, decode_pixels
 from tests.data.generated import encoded, picture
 
 
@@ -207,3 +209,58 @@ def test_pillow_is_left_as_it_was() -> None:
     with pytest.raises(DamagedImage):
         decode_image(encoded(picture(0))[:60], "key")
     assert before == (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
+
+
+JPEGS: dict[str, dict[str, Any]] = {
+    "colour": {"quality": 90},
+    "full colour": {"quality": 95, "subsampling": 0},
+    "progressive": {"quality": 80, "progressive": True},
+    "grey": {"mode": "L"},
+    "inks": {"mode": "CMYK"},
+}
+
+
+def jpeg(kind: str) -> bytes:
+    options = {"mode": "RGB"} | JPEGS[kind]
+    return encoded(picture(5, 70, 41).convert(options.pop("mode")), "JPEG", **options)
+
+
+@pytest.mark.parametrize("kind", JPEGS)
+def test_pixels_are_pillows_whoever_decodes(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = pixels(decode_image(jpeg(kind), "key"))
+    with_extra = decode_pixels(jpeg(kind), "key")
+    monkeypatch.setattr(images, "_simplejpeg", None)
+    assert np.array_equal(decode_pixels(jpeg(kind), "key"), theirs)
+    assert with_extra.shape == theirs.shape and with_extra.dtype == np.uint8
+    assert np.abs(with_extra.astype(int) - theirs).max() <= 1
+
+
+def test_plain_jpegs_are_not_decoded_by_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the extra is installed, as here; other files are."""
+    monkeypatch.setattr(images, "decode_image", lambda image, key: Image.new("RGB", (1, 1)))
+    assert {kind: decode_pixels(jpeg(kind), "key").shape != (1, 1, 3) for kind in JPEGS} == {
+        kind: kind != "inks" for kind in JPEGS
+    }
+    assert decode_pixels(encoded(picture(0)), "key").shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_pixels_stand_upright(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(picture(6, 40, 24), "JPEG", exif=exif)
+    assert np.array_equal(decode_pixels(data, "key"), pixels(decode_image(data, "key")))
+
+
+@pytest.mark.parametrize(("data", "reason"), [(jpeg("colour")[:-300], "truncated"), (b"", "zero bytes")])
+def test_what_is_damaged_is_refused_whoever_decodes(data: bytes, reason: str) -> None:
+    with pytest.raises(DamagedImage, match=reason):
+        decode_pixels(data, "key")
+
+
+def test_jpegs_of_too_many_pixels_or_too_few_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "PIXEL_LIMIT", 70 * 41 - 1)
+    with pytest.raises(DamagedImage, match="too many pixels"):
+        decode_pixels(jpeg("colour"), "key")
+    with pytest.raises(DamagedImage, match="too small"):
+        decode_pixels(encoded(picture(0, 40, MINIMUM_SIDE - 1), "JPEG"), "key")

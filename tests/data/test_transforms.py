@@ -61,7 +61,10 @@ def test_a_picture_too_narrow_for_any_crop_gives_its_centre(
 def test_a_picture_of_the_right_size_comes_through_exactly() -> None:
     image = picture(1, 48, 48)
     expected = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
-    for view in (training_view(image, PLAIN, 48, np.random.default_rng(3)), evaluation_view(image, PLAIN, 48)):
+    for view in (
+        training_view(np.asarray(image), PLAIN, 48, np.random.default_rng(3)),
+        evaluation_view(image, PLAIN, 48),
+    ):
         assert view.shape == (3, 48, 48) and view.dtype == torch.float32
         assert torch.equal((denormalise(view, PLAIN) * 255).round(), expected * 255)
         assert torch.equal(
@@ -78,9 +81,9 @@ def test_normalisation_is_the_recipes() -> None:
 @pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
 def test_flips_happen_as_often_as_asked(probability: float) -> None:
     image = picture(2, 16, 16)
-    upright = training_view(image, PLAIN, 16, np.random.default_rng(0))
+    upright = training_view(np.asarray(image), PLAIN, 16, np.random.default_rng(0))
     recipe = replace(PLAIN, flip_probability=probability)
-    views = [training_view(image, recipe, 16, np.random.default_rng(seed)) for seed in range(500)]
+    views = [training_view(np.asarray(image), recipe, 16, np.random.default_rng(seed)) for seed in range(500)]
     flipped = sum(torch.equal(view, upright.flip(2)) for view in views)
     assert flipped + sum(torch.equal(view, upright) for view in views) == 500
     assert abs(flipped / 500 - probability) < 0.06
@@ -95,11 +98,25 @@ def test_a_training_view_is_the_crop_seen_larger() -> None:
         generator = np.random.default_rng(seed)
         generator.random()  # the flip's draw
         left, top, right, bottom = random_resized_crop_box(256, 256, recipe.crop_scale, recipe.crop_ratio, generator)
-        view = denormalise(training_view(image, recipe, 64, np.random.default_rng(seed)), recipe) * 255
+        view = denormalise(training_view(np.asarray(image), recipe, 64, np.random.default_rng(seed)), recipe) * 255
         expected_across = torch.linspace(left, right - 1, 64)
         expected_down = torch.linspace(top, bottom - 1, 64)
         assert (view[0] - expected_across[None, :]).abs().max() < 4
         assert (view[1] - expected_down[:, None]).abs().max() < 4
+
+
+@pytest.mark.parametrize("size", [(97, 50), (300, 240), (20, 15)])
+def test_a_training_view_is_pillows_of_the_same_crop(size: tuple[int, int]) -> None:
+    """Smaller or larger, to a few levels of 255."""
+    image, recipe = picture(4, *size), DataRecipe(flip_probability=0.0)
+    for seed in range(5):
+        generator = np.random.default_rng(seed)
+        generator.random()
+        box = random_resized_crop_box(*size, recipe.crop_scale, recipe.crop_ratio, generator)
+        expected = np.asarray(image.crop(box).resize((64, 64), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+        view = training_view(np.asarray(image), recipe, 64, np.random.default_rng(seed))
+        apart = np.abs(denormalise(view, recipe).numpy() * 255 - expected)
+        assert apart.max() <= 4 and apart.mean() < 0.2
 
 
 @pytest.mark.parametrize("size", [(97, 50), (50, 97), (64, 64), (31, 200), (20, 15)])
@@ -116,14 +133,14 @@ def test_the_evaluation_view_is_resize_then_centre_crop(size: tuple[int, int]) -
 
 def test_shrinking_is_antialiased() -> None:
     stripes = Image.fromarray(np.tile(np.array([[[0] * 3], [[255] * 3]], dtype=np.uint8), (128, 256, 1)))
-    view = denormalise(training_view(stripes, PLAIN, 64, np.random.default_rng(0)), PLAIN)
+    view = denormalise(training_view(np.asarray(stripes), PLAIN, 64, np.random.default_rng(0)), PLAIN)
     assert (view - 0.5).abs().max() < 0.06  # unfiltered, every pixel would be 0.5 away
 
 
 def test_a_very_long_picture_is_never_enlarged_whole() -> None:
     long = Image.new("RGB", (2_000_000, 8))  # enlarged whole to a side of 224: 12.5 billion pixels
     assert evaluation_view(long, PLAIN, 224).shape == (3, 224, 224)
-    assert training_view(long, DataRecipe(), 224, np.random.default_rng(0)).shape == (3, 224, 224)
+    assert training_view(np.asarray(long), DataRecipe(), 224, np.random.default_rng(0)).shape == (3, 224, 224)
 
 
 def test_denormalise_undoes_batches_and_clips() -> None:
