@@ -210,6 +210,8 @@ class DataRecipe:
         for name in ("flip_probability", "synthetic_share", "validation_share", "damage_limit"):
             check_range(f"data.{name}", getattr(self, name), 0.0, 1.0)
         check_range("data.workers", self.workers, 0)
+        if self.mixture and (self.image_column or self.caption_column or self.synthetic_column):
+            raise ValueError("data.mixture has columns of its own: name them in its parts, not beside it")
         if self.source and self.mixture:
             raise ValueError(
                 f"data.source = {self.source!r} beside a data.mixture of {len(self.mixture)}: leave one empty"

@@ -38,7 +38,7 @@ try:
 except ImportError:  # it belongs to the extra "fast"
     _simplejpeg = None
 _JPEG, _JPEG_COLOURS = b"\xff\xd8\xff", ("Gray", "YCbCr")
-_HEADERS = 1 << 16  # bytes; a JPEG's orientation stands before its pixels, in a segment of no more than these
+_MAY_TURN = (b"Exif", b"http://ns.adobe.com/xap/")  # where Pillow finds an orientation: EXIF and XMP
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -107,7 +107,7 @@ def decode_pixels(image: bytes | Image.Image, key: str) -> np.ndarray:
 
 def _plain_jpeg(image: bytes) -> np.ndarray | None:
     """The pixels of a sound JPEG without an orientation, in the usual colours and of a size that is allowed."""
-    if not image.startswith(_JPEG) or b"Exif" in image[:_HEADERS]:
+    if not image.startswith(_JPEG) or any(mark in image for mark in _MAY_TURN):
         return None
     with suppress(ValueError):
         height, width, colours, _ = _simplejpeg.decode_jpeg_header(image)

@@ -17,6 +17,7 @@ import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -116,13 +117,14 @@ def refuse_other_data(folder: Path, data: Mapping[str, Any]) -> None:
 def environment() -> dict[str, Any]:
     """Versions and machine, for the record."""
     packages = ("torch", "numpy", "pillow", "datasets", "transformers", "tokenizers", "aimv2_lab")
+    extras = [name for name in ("simplejpeg",) if find_spec(name)]
     cuda = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
     return {
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "cuda_device": cuda,
         "threads": torch.get_num_threads(),
-        "versions": {name: version(name) for name in packages},
+        "versions": {name: version(name) for name in (*packages, *extras)},
     }
 
 
