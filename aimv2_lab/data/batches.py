@@ -111,6 +111,7 @@ class PairDataset(Dataset[Sample]):
 
     Training: the order, the caption of several, crop and flip, and the prefix length, uniform on 1 … I - 1 (paper,
     section 2.2), come from generators keyed by (seed, epoch, position), which count each source of a mixture by itself.
+
     Validation: a fixed shuffled order, the first
     caption, the central view, and prefix lengths that are the same in every run. With `encoder_attention` "causal"
     every prefix length is 1, which is causal; with "bidirectional" it is I, so that no patch counts.
@@ -172,7 +173,9 @@ class PairDataset(Dataset[Sample]):
                 replacements = replacements or self._draws(place, "replacement")
                 place = place._replace(row=int(replacements.integers(pairs)))
             else:
-                found = tuple(Replacement(global_position, pair.key, pair.reason, sample.key, name) for pair in damaged)
+                found = tuple(
+                    Replacement(global_position, pair.key, pair.reason, sample.key, place.source) for pair in damaged
+                )
                 return replace(sample, replaced=found)
         raise TooMuchDamage(
             f"position {global_position} of {name}: {REPLACEMENT_TRIES} pairs drawn in a row are damaged; "

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from array import array
+from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from heapq import nsmallest
 from pathlib import Path
 
 MINIMUM_SAMPLES = 200  # below this a share says too little to stop a run; our choice
@@ -37,13 +40,16 @@ class TooMuchDamage(RuntimeError):
 
 @dataclass(frozen=True)
 class Replacement:
-    """At global `position` the pair `key` of a source could not be used for `reason`, and `used_key` took its place."""
+    """At global `position` the pair `key` could not be used for `reason`, and `used_key` of its source took its place.
+
+    `source` is the source's number in the mixture, 0 where there is one: names change where folders are moved.
+    """
 
     position: int
     key: str
     reason: str
     used_key: str
-    source: str
+    source: int
 
 
 class DamageLog:
@@ -58,16 +64,15 @@ class DamageLog:
     def __init__(self, folder: Path, limit: float, name: str = "damage.jsonl") -> None:
         self.path = folder / name
         self.limit = limit
-        self._found: dict[tuple[int, str], Replacement] = {}
+        self._positions: dict[int, array[int]] = {}  # of every source, ascending; long runs have many
         if self.path.exists():
             for found in _whole_lines(self.path):
-                self._found[found.position, found.key] = found
+                self._add(found)
 
     def replaced(self, samples_seen: Mapping[str, int]) -> dict[str, int]:
-        """How many of the samples seen of every source were replaced."""
+        """How many of the samples seen of every source were replaced; the names stand in the order of the sources."""
         reached = sum(samples_seen.values())
-        positions = {(found.source, found.position) for found in self._found.values() if found.position < reached}
-        return {name: sum(source == name for source, _ in positions) for name in samples_seen}
+        return {name: bisect_left(self._of(number), reached) for number, name in enumerate(samples_seen)}
 
     def record(self, replacements: Sequence[Replacement], samples_seen: Mapping[str, int]) -> None:
         """Add the replacements of a batch; `samples_seen` counts the run's samples so far by source.
@@ -75,24 +80,33 @@ class DamageLog:
         Raises TooMuchDamage when of one source more than the limit's share was replaced, and at least 200 samples of it
         were seen.
         """
-        new = [found for found in replacements if (found.position, found.key) not in self._found]
+        new = [found for found in replacements if not self._holds(found)]
         if new:
             with self.path.open("a") as lines:
                 lines.writelines(json.dumps(asdict(found)) + "\n" for found in new)
-            self._found |= {(found.position, found.key): found for found in new}
-        self._check(samples_seen)
-
-    def _check(self, samples_seen: Mapping[str, int]) -> None:
-        if len(self._found) <= self.limit * min(samples_seen.values()):  # so few need no counting
-            return
-        for name, replaced in self.replaced(samples_seen).items():
+            for found in new:
+                self._add(found)
+        for number, (name, replaced) in enumerate(self.replaced(samples_seen).items()):
             seen = samples_seen[name]
             if seen >= MINIMUM_SAMPLES and replaced > self.limit * seen:
-                raise TooMuchDamage(self._too_much(name, replaced, seen))
+                raise TooMuchDamage(self._too_much(number, name, replaced, seen))
 
-    def _too_much(self, name: str, replaced: int, seen: int) -> str:
-        of_source = (found for found in self._found.values() if found.source == name)
-        first = sorted(of_source, key=lambda found: found.position)[:KEYS_SHOWN]
+    def _of(self, source: int) -> array[int]:
+        return self._positions.setdefault(source, array("q"))
+
+    def _holds(self, found: Replacement) -> bool:
+        positions = self._of(found.source)
+        place = bisect_left(positions, found.position)
+        return place < len(positions) and positions[place] == found.position
+
+    def _add(self, found: Replacement) -> None:
+        """A position counts once, however many pairs were tried there."""
+        if not self._holds(found):
+            insort(self._of(found.source), found.position)
+
+    def _too_much(self, number: int, name: str, replaced: int, seen: int) -> str:
+        of_source = (found for found in _whole_lines(self.path) if found.source == number)
+        first = nsmallest(KEYS_SHOWN, of_source, key=lambda found: found.position)
         return (
             f"{replaced} of {seen} samples of {name} ({replaced / seen:.2%}) had to be replaced, more than "
             f"data.damage_limit = {self.limit:.2%}; first: {', '.join(f'{f.key} ({f.reason})' for f in first)}; all "

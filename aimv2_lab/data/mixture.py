@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import blake2b
+from pathlib import Path
 
 from aimv2_lab.data.order import MixedOrder
 from aimv2_lab.data.records import Pair, Source
@@ -65,8 +66,19 @@ class MixedSource:
 
 def open_mixture(split: Split, data_recipe: DataRecipe, image_size: int) -> MixedSource:
     """Open the training or validation pairs of every source of a recipe; raises what `open_source` does."""
+    _refuse_overlaps([part.source for part in data_recipe.mixture])
     sources = [open_source(part.source, split, part, image_size) for part in data_recipe.parts]
     if not data_recipe.mixture:
         return MixedSource(sources)
     names = [f"{part.name}/{split}" if part.name else "" for part in data_recipe.mixture]
     return MixedSource(sources, [part.weight for part in data_recipe.mixture], names)
+
+
+def _refuse_overlaps(specs: Sequence[str]) -> None:
+    """Raise ValueError where one source lies in another's folder: its pairs have other keys there, so that those held
+    out of one would be trained on in the other."""
+    places = {spec: Path(spec).expanduser().resolve() for spec in specs if Path(spec).expanduser().exists()}
+    for inner, place in places.items():
+        for outer, folder in places.items():
+            if place != folder and place.is_relative_to(folder):
+                raise ValueError(f"data.mixture: {inner} lies in {outer}, another source: list folders side by side")

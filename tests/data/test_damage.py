@@ -6,7 +6,7 @@ import pytest
 from aimv2_lab.data.damage import MINIMUM_SAMPLES, DamageLog, Replacement, TooMuchDamage
 
 
-def found(*positions: int, reason: str = "truncated: half of it", source: str = "list") -> list[Replacement]:
+def found(*positions: int, reason: str = "truncated: half of it", source: int = 0) -> list[Replacement]:
     return [
         Replacement(position, f"shard/{position:04d}", reason, f"shard/{position + 1:04d}", source)
         for position in positions
@@ -33,7 +33,7 @@ def test_every_replacement_is_written_and_counted(tmp_path: Path) -> None:
         "key": "shard/0003",
         "reason": "truncated: half of it",
         "used_key": "shard/0004",
-        "source": "list",
+        "source": 0,
     }
     assert log.replaced(seen(96)) == seen(4)
 
@@ -63,7 +63,7 @@ def test_above_the_limit_the_run_stops_and_says_why(tmp_path: Path) -> None:
 def test_every_source_is_held_to_the_limit_by_itself(tmp_path: Path) -> None:
     """A bad source does not hide behind the samples of good ones, nor do the good ones pay for it."""
     log = DamageLog(tmp_path, limit=0.01)
-    log.record(found(1, 2, 3, source="bad") + found(4, 5, source="good"), {"good": 9_000, "bad": MINIMUM_SAMPLES - 1})
+    log.record(found(1, 2, 3, source=1) + found(4, 5, source=0), {"good": 9_000, "bad": MINIMUM_SAMPLES - 1})
     assert log.replaced({"good": 9_000, "bad": 199}) == {"good": 2, "bad": 3}
     with pytest.raises(TooMuchDamage, match=r"3 of 200 samples of bad .* first: shard/0001"):
         log.record([], {"good": 9_000, "bad": MINIMUM_SAMPLES})
@@ -85,7 +85,7 @@ def test_damage_among_the_first_samples_stops_the_run_once_there_are_enough(tmp_
 
 def test_a_position_with_several_damaged_pairs_counts_once(tmp_path: Path) -> None:
     log = DamageLog(tmp_path, limit=0.01)
-    log.record([Replacement(7, key, "zero bytes", "good", "list") for key in ("a", "b", "c")], seen(200))
+    log.record([Replacement(7, key, "zero bytes", "good", 0) for key in ("a", "b", "c")], seen(200))
     assert log.replaced(seen(200)) == seen(1)
     assert len(lines(tmp_path)) == 3
 
@@ -113,3 +113,15 @@ def test_a_line_cut_off_by_an_interruption_is_written_again(tmp_path: Path) -> N
     path.write_text(path.read_text()[:-20])
     DamageLog(tmp_path, limit=0.5).record(found(1, 2), seen(32))
     assert [line["position"] for line in lines(tmp_path)] == [1, 2]
+
+
+def test_a_folder_that_was_moved_takes_its_damage_along(tmp_path: Path) -> None:
+    """Keys and names of sources may change on resume; positions and numbers do not."""
+    DamageLog(tmp_path, limit=0.01).record(found(10, 180), {"old": 200})
+    resumed = DamageLog(tmp_path, limit=0.01)
+    moved = [Replacement(180, "moved/0180", "truncated", "moved/0181", 0)]
+    resumed.record(moved, {"moved": 200})
+    assert resumed.replaced({"moved": 200}) == {"moved": 2}
+    assert len(lines(tmp_path)) == 2
+    with pytest.raises(TooMuchDamage, match="3 of 210 samples of moved"):
+        resumed.record(found(205), {"moved": 210})

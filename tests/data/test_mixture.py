@@ -85,7 +85,7 @@ def test_damage_is_replaced_within_its_source_and_counted_there() -> None:
     data = dataset(damaged=tuple(range(20)))
     found = [data[position] for position in range(160)]
     replaced = [replacement for sample in found for replacement in sample.replaced]
-    assert {replacement.source for replacement in replaced} == {"files"}
+    assert {NAMES[replacement.source] for replacement in replaced} == {"files"}
     for replacement in replaced:
         assert replacement.key.startswith("files:") and replacement.used_key.startswith("files:")
     assert data.samples_by_source(160) == {"shards": 100, "files": 40, "few": 20}
@@ -119,6 +119,19 @@ def test_two_sources_of_one_name_are_refused(tmp_path: Path) -> None:
     assert opened.names == (f"{tmp_path.name}/train", "alt/train")
     assert opened[0].captions[0].startswith("caption") and opened[len(opened) - 1].captions[0].startswith("alt text")
     assert opened[len(opened) - 1].key.startswith("alt/train:00000/")
+
+
+def test_a_source_within_another_is_refused(tmp_path: Path) -> None:
+    """Pairs held out of one would be trained on in the other; the same folder twice holds out the same pairs."""
+    write_shard(tmp_path / "inside" / "00000.tar", range(40))
+    inside, outside = str(tmp_path / "inside"), str(tmp_path)
+    data = DataRecipe(mixture=(MixturePart(outside), MixturePart(inside)), validation_share=0.3)
+    with pytest.raises(ValueError, match=r"lies in .* another source"):
+        open_mixture("train", data, 16)
+    data = replace(data, mixture=(MixturePart(inside, name="one"), MixturePart(inside, name="two")))
+    splits = [open_mixture(split, data, 16) for split in ("train", "validation")]
+    held = [{source[i].key.rpartition("/")[2] for i in range(len(source))} for source in splits]
+    assert held[0] and held[1] and not held[0] & held[1]
 
 
 def test_a_part_alone_keeps_everything_else() -> None:
