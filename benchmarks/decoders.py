@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -61,15 +62,6 @@ DECODERS: dict[str, tuple[str, Decoder]] = {
 }
 
 
-def installed(module: str) -> bool:
-    """Whether a module can be imported."""
-    try:
-        import_module(module)
-    except ImportError:
-        return False
-    return True
-
-
 def main(pictures: int = 200, rounds: int = 7) -> None:
     """Print rates, ratios within rounds, and differences in levels of 255."""
     torch.set_num_threads(1)
@@ -79,7 +71,7 @@ def main(pictures: int = 200, rounds: int = 7) -> None:
     draws = np.random.default_rng(0)
     sizes = [Image.open(io.BytesIO(content)).size for content in contents]
     boxes = [random_resized_crop_box(*size, (0.4, 1.0), (0.75, 1.33), draws) for size in sizes]
-    present = {name: decode for name, (module, decode) in DECODERS.items() if installed(module)}
+    present = {name: decode for name, (module, decode) in DECODERS.items() if find_spec(module)}
     seconds: dict[str, list[float]] = {name: [] for name in present}
     for number in range(rounds + 1):
         for name, decode in present.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -112,9 +113,9 @@ class PairDataset(Dataset[Sample]):
     Training: the order, the caption of several, crop and flip, and the prefix length, uniform on 1 … I - 1 (paper,
     section 2.2), come from generators keyed by (seed, epoch, position), which count each source of a mixture by itself.
 
-    Validation: a fixed shuffled order, the first
-    caption, the central view, and prefix lengths that are the same in every run. With `encoder_attention` "causal"
-    every prefix length is 1, which is causal; with "bidirectional" it is I, so that no patch counts.
+    Validation: a fixed shuffled order, the first caption, the central view, and prefix lengths that are the same in
+    every run. With `encoder_attention` "causal" every prefix length is 1, which is causal; with "bidirectional" it is
+    I, so that no patch counts.
 
     Without a tokenizer captions are left alone: every sample has no tokens.
 
@@ -187,10 +188,7 @@ class PairDataset(Dataset[Sample]):
 
     def _sample(self, place: Place) -> Sample:
         """The pair at a place, seen as its epoch and position say; raises DamagedPair."""
-
-        def draws(stream: Stream) -> np.random.Generator:
-            return self._draws(place, stream)
-
+        draws = partial(self._draws, place)
         pair = self.source.pair(place.source, place.row)
         size, data = self.recipe.encoder.image_size, self.recipe.data
         if self.training:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from hashlib import blake2b
 from pathlib import Path
 
 from aimv2_lab.data.order import MixedOrder
@@ -28,21 +27,6 @@ class MixedSource:
             raise ValueError(
                 f"data.mixture has two sources named {twice[0]}: their pairs could not be told apart. Give each a name"
             )
-
-    @property
-    def name(self) -> str:
-        """The sources' names, with their weights where there are several."""
-        if len(self.parts) == 1:
-            return self.names[0]
-        return " + ".join(f"{weight} {name}" for name, weight in zip(self.names, self.weights, strict=True))
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes with a source's, with their order and with the weights."""
-        if len(self.parts) == 1:
-            return self.parts[0].fingerprint
-        about = "\n".join(f"{weight} {part.fingerprint}" for part, weight in zip(self.parts, self.weights, strict=True))
-        return blake2b(about.encode(), digest_size=16).hexdigest()
 
     def __len__(self) -> int:
         return sum(map(len, self.parts))
