@@ -33,8 +33,8 @@ from aimv2_lab.data.batches import PairDataset, batches
 from aimv2_lab.data.images import decode_pixels
 from aimv2_lab.data.mixture import open_mixture
 from aimv2_lab.data.order import Place
-from aimv2_lab.data.tar_rows import IndexedRows
-from aimv2_lab.data.tars import tar_files
+from aimv2_lab.data.tars.archive import tar_files
+from aimv2_lab.data.tars.rows import IndexedRows
 from aimv2_lab.data.transforms import random_resized_crop_box, training_view
 from aimv2_lab.recipes import AIMv1Recipe, recipe
 

@@ -14,6 +14,10 @@ MINIMUM_SAMPLES = 200  # below this a share says too little to stop a run; our c
 KEYS_SHOWN = 5
 
 
+class DamagedArchive(ValueError):
+    """A data file that ends too early or cannot be read on; names the file, and the offset where that is known."""
+
+
 class DamagedPair(ValueError):
     """A pair that cannot be used. `reason` is a kind ("truncated", "no caption"), then perhaps ": details"."""
 

@@ -1,5 +1,5 @@
 """The layouts pairs come in, each as rows of one kind: a key and named fields. HF `datasets` holds image folders and
-tables, map-style: Arrow files in its cache, mapped into memory; shards are read where they lie (`tar_rows`)."""
+tables, map-style: Arrow files in its cache, mapped into memory; shards are read where they lie (`tars.rows`)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ import datasets
 import numpy as np
 
 from aimv2_lab.data.columns import KEY_NAMES, nested_names
-from aimv2_lab.data.damage import DamagedCaption
+from aimv2_lab.data.damage import DamagedArchive, DamagedCaption
 from aimv2_lab.data.files import root_of
 from aimv2_lab.data.parquet import parquet_metadata
 from aimv2_lab.data.shares import key_shares
-from aimv2_lab.data.tars import DamagedArchive
 
 METADATA = "metadata.jsonl"
 PREVIEWED = 100  # rows looked at for the names of their fields; our choice

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aimv2_lab.data.columns import MissingColumn
+from aimv2_lab.data.damage import DamagedArchive
 from aimv2_lab.data.files import visible_files
-from aimv2_lab.data.tars import DamagedArchive
 
 BATCH = 131_072  # rows read at a time; our choice
 

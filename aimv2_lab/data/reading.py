@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
-from aimv2_lab.data.tars import DamagedArchive
+from aimv2_lab.data.damage import DamagedArchive
 
 # What network file systems answer while a server or a link recovers.
 PASSING_ERRORS = frozenset(

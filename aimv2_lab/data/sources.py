@@ -17,8 +17,8 @@ from aimv2_lab.data.columns import Columns, find_columns, read_captions, read_im
 from aimv2_lab.data.files import root_of, visible_files
 from aimv2_lab.data.layouts import METADATA, FolderRows, Rows, TableRows, saved_tables
 from aimv2_lab.data.records import Pair, Source
-from aimv2_lab.data.tar_rows import IndexedRows
-from aimv2_lab.data.tars import TAR_SUFFIXES, tar_files
+from aimv2_lab.data.tars.archive import TAR_SUFFIXES, tar_files
+from aimv2_lab.data.tars.rows import IndexedRows
 from aimv2_lab.data.world.source import open_world
 from aimv2_lab.recipes import DataRecipe
 

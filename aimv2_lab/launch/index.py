@@ -17,8 +17,8 @@ import numpy as np
 import tyro
 
 from aimv2_lab.data.damage import KEYS_SHOWN
-from aimv2_lab.data.tar_index import TarIndex
-from aimv2_lab.data.tar_indexing import build_index
+from aimv2_lab.data.tars.index import TarIndex
+from aimv2_lab.data.tars.indexing import build_index
 from aimv2_lab.launch.command import end_plainly
 
 

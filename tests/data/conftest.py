@@ -4,8 +4,8 @@ from pathlib import Path
 import datasets
 import pytest
 
-from aimv2_lab.data import shard_walk
-from aimv2_lab.data.tars import Member, walk_tar
+from aimv2_lab.data.tars import walk
+from aimv2_lab.data.tars.archive import Member, walk_tar
 
 
 @pytest.fixture(autouse=True)
@@ -23,5 +23,5 @@ def walked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(shard.name)
         return walk_tar(tar, shard)
 
-    monkeypatch.setattr(shard_walk, "walk_tar", noted)
+    monkeypatch.setattr(walk, "walk_tar", noted)
     return names

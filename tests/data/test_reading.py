@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from aimv2_lab.data import reading
+from aimv2_lab.data.damage import DamagedArchive
 from aimv2_lab.data.reading import DELAYS, PASSING_ERRORS, PieceReader, open_limit, with_retries
-from aimv2_lab.data.tars import DamagedArchive
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import pytest
 
 from aimv2_lab.data import select as select_module
 from aimv2_lab.data.columns import MissingColumn
+from aimv2_lab.data.damage import DamagedArchive
 from aimv2_lab.data.row_filters import filtered
 from aimv2_lab.data.select import SELECTION, UNFINISHED, Selection, select_rows
-from aimv2_lab.data.tars import DamagedArchive
 from aimv2_lab.data.uids import uid_sum
 from aimv2_lab.data.world.samples import world_sample
 from aimv2_lab.data.writers import Sample, write_img2dataset

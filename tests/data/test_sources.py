@@ -7,8 +7,8 @@ import datasets
 import pytest
 from PIL import Image
 
+from aimv2_lab.data.damage import DamagedArchive
 from aimv2_lab.data.sources import Split, open_source
-from aimv2_lab.data.tars import DamagedArchive
 from aimv2_lab.recipes import DataRecipe
 from tests.data.generated import encoded, write_shard, write_tar
 from tests.data.layouts import (

@@ -15,9 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from aimv2_lab.data.damage import DamagedCaption, DamagedImage
+from aimv2_lab.data.damage import DamagedArchive, DamagedCaption, DamagedImage
 from aimv2_lab.data.images import decode_image
-from aimv2_lab.data.tars import DamagedArchive
 from aimv2_lab.data.world import export as export_module
 from aimv2_lab.data.world.export import PLANTED, WorldExport, export_world
 from aimv2_lab.data.world.planted import Damage

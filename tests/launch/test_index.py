@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from aimv2_lab.data.sources import open_source
-from aimv2_lab.data.tar_indexing import build_index
+from aimv2_lab.data.tars.indexing import build_index
 from aimv2_lab.launch.index import main, summary
 from aimv2_lab.recipes import DataRecipe
 from tests.data.generated import sample, write_shard, write_tar
-from tests.data.indexes import shards
+from tests.data.tars.indexes import shards
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,7 +37,7 @@ def test_the_command_makes_the_index_that_training_reads(tmp_path: Path, monkeyp
         f"index in {tmp_path / 'data' / '.aimv2_lab_index'}",
     ]
     assert "4/4" in done.stderr
-    monkeypatch.setattr("aimv2_lab.data.tar_indexing.SMALL", 0)  # so that training cannot make it itself
+    monkeypatch.setattr("aimv2_lab.data.tars.indexing.SMALL", 0)  # so that training cannot make it itself
     assert len(open_source(str(tmp_path / "data"), "train", DataRecipe(validation_share=0.0), 16)) == 16
     again = launch("data", folder=tmp_path)
     assert again.stdout == done.stdout and not again.stderr

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from aimv2_lab.data import reading, shard_walk
-from aimv2_lab.data.tar_index import StaleIndex, index_folder
-from aimv2_lab.data.tar_indexing import build_index, open_index, read_index
-from aimv2_lab.data.tars import DamagedArchive, Member, walk_tar
+from aimv2_lab.data import reading
+from aimv2_lab.data.damage import DamagedArchive
+from aimv2_lab.data.tars import walk
+from aimv2_lab.data.tars.archive import Member, walk_tar
+from aimv2_lab.data.tars.index import StaleIndex, index_folder
+from aimv2_lab.data.tars.indexing import build_index, open_index, read_index
 from tests.data.generated import write_shard, write_tar
-from tests.data.indexes import by_tarfile, described, shards, taken
+from tests.data.tars.indexes import by_tarfile, described, shards, taken
 
 
 def test_processes_give_the_same_index(tmp_path: Path) -> None:
@@ -59,7 +61,7 @@ def test_an_interrupted_indexing_goes_on(tmp_path: Path, walked: list[str], monk
         return walk_tar(tar, shard)
 
     with monkeypatch.context() as changed, pytest.raises(KeyboardInterrupt):
-        changed.setattr(shard_walk, "walk_tar", interrupted)
+        changed.setattr(walk, "walk_tar", interrupted)
         build_index(tmp_path)
     assert read_index(tmp_path) is None
     assert taken(walked) == ["00000.tar", "00001.tar", "00002.tar", "00003.tar"]
@@ -149,7 +151,7 @@ def test_a_shard_that_grows_while_it_is_indexed_is_noticed(tmp_path: Path, monke
             file.write(bytes(512))
 
     with monkeypatch.context() as changed:
-        changed.setattr(shard_walk, "walk_tar", growing)
+        changed.setattr(walk, "walk_tar", growing)
         build_index(tmp_path)
     with pytest.raises(StaleIndex, match=r"00000\.tar has"):
         open_index(tmp_path)
@@ -167,7 +169,7 @@ def test_passing_errors_of_the_file_system_do_not_end_an_indexing(
             yield member
 
     monkeypatch.setattr(reading, "DELAYS", (0.0, 0.0))
-    monkeypatch.setattr(shard_walk, "walk_tar", failing)
+    monkeypatch.setattr(walk, "walk_tar", failing)
     assert described(build_index(shards(tmp_path))) == by_tarfile(tmp_path)
     assert not failures
     failures += [errno.EIO] * 3

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from aimv2_lab.data import tar_rows
+from aimv2_lab.data.damage import DamagedArchive
 from aimv2_lab.data.shares import key_shares
-from aimv2_lab.data.tar_index import StaleIndex
-from aimv2_lab.data.tar_rows import IndexedRows
-from aimv2_lab.data.tars import DamagedArchive, tar_files
+from aimv2_lab.data.tars import rows
+from aimv2_lab.data.tars.archive import tar_files
+from aimv2_lab.data.tars.index import StaleIndex
+from aimv2_lab.data.tars.rows import IndexedRows
 from tests.data.generated import encoded, picture, sample, write_shard, write_tar
-from tests.data.indexes import shards
 from tests.data.layouts import keys, numbers, opened
+from tests.data.tars.indexes import shards
 
 
 def contents(folder: Path) -> dict[str, dict[str, bytes]]:
@@ -171,7 +172,7 @@ def test_a_process_started_afresh_reads_the_same(tmp_path: Path) -> None:
 def test_names_are_those_of_the_first_samples_and_of_their_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tar_rows, "PREVIEWED", 2)
+    monkeypatch.setattr(rows, "PREVIEWED", 2)
     about = json.dumps({"alt": "x", "texts": [{"raw": "y"}]}).encode()
     samples = {"0": {"jpg": b"x"}, "1": {"txt": b"y", "meta.json": about, "json": b"{"}, "2": {"cls": b"3"}}
     write_tar(tmp_path / "a.tar", samples)

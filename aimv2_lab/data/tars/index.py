@@ -25,9 +25,10 @@ from typing import Any
 
 import numpy as np
 
+from aimv2_lab.data.damage import DamagedArchive
 from aimv2_lab.data.files import root_of
-from aimv2_lab.data.tar_parts import Damage
-from aimv2_lab.data.tars import DamagedArchive, tar_files
+from aimv2_lab.data.tars.archive import tar_files
+from aimv2_lab.data.tars.parts import Damage
 
 FORMAT_VERSION = 1  # raise it when what an index holds changes: older ones are then made anew
 MANIFEST, DAMAGE, COLUMNS, PARTS, UNPACKED = "manifest.json", "damage.jsonl", "columns", "parts", "unpacked"

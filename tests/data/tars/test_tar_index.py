@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aimv2_lab.data import tar_indexing
 from aimv2_lab.data.shares import key_shares
-from aimv2_lab.data.tar_index import StaleIndex, index_folder
-from aimv2_lab.data.tar_indexing import build_index, open_index
+from aimv2_lab.data.tars import indexing
+from aimv2_lab.data.tars.index import StaleIndex, index_folder
+from aimv2_lab.data.tars.indexing import build_index, open_index
 from tests.data.generated import sample, write_shard, write_tar
-from tests.data.indexes import by_tarfile, described, shards, taken, with_sizes
-from tests.data.simulated_index import simulate_index
+from tests.data.tars.indexes import by_tarfile, described, shards, taken, with_sizes
+from tests.data.tars.simulated_index import simulate_index
 
 
 def test_an_index_says_where_everything_is(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_new_shards_are_indexed_as_a_small_folder_is_opened(tmp_path: Path, walk
 
 
 def test_a_large_folder_is_indexed_by_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tar_indexing, "SMALL", 3)
+    monkeypatch.setattr(indexing, "SMALL", 3)
     shards(tmp_path, 4)
     with pytest.raises(StaleIndex, match=rf"python -m aimv2_lab\.launch\.index {tmp_path}"):
         open_index(tmp_path)

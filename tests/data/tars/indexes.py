@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aimv2_lab.data.tar_index import TarIndex
-from aimv2_lab.data.tars import tar_files
+from aimv2_lab.data.tars.archive import tar_files
+from aimv2_lab.data.tars.index import TarIndex
 from tests.data.generated import sample, write_shard, write_tar
 
 

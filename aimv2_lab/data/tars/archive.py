@@ -14,15 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
+from aimv2_lab.data.damage import DamagedArchive
 from aimv2_lab.data.files import visible_files, written_aside
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz")
 HEADER_BYTES = 512  # a tar is made of blocks of so many bytes: one is a member's header; blocks of zeros end the tar
 _ARCHIVE_ERRORS = (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error)
-
-
-class DamagedArchive(ValueError):
-    """A tar that ends too early or cannot be read on; names the file and the offset in the (unpacked) tar."""
 
 
 @dataclass(frozen=True)

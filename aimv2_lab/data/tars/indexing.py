@@ -13,10 +13,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from aimv2_lab.data.damage import DamagedArchive
 from aimv2_lab.data.files import root_of
 from aimv2_lab.data.reading import with_retries
-from aimv2_lab.data.shard_job import ShardJob
-from aimv2_lab.data.tar_index import (
+from aimv2_lab.data.tars.archive import TAR_SUFFIXES
+from aimv2_lab.data.tars.index import (
     Manifest,
     StaleIndex,
     TarIndex,
@@ -26,8 +27,8 @@ from aimv2_lab.data.tar_index import (
     shard_sizes,
     shards_to_index,
 )
-from aimv2_lab.data.tar_merging import merge_parts
-from aimv2_lab.data.tars import TAR_SUFFIXES, DamagedArchive
+from aimv2_lab.data.tars.job import ShardJob
+from aimv2_lab.data.tars.merging import merge_parts
 
 SMALL = 64  # shards; a folder with no more is indexed as it is opened, a larger one by a command; our choice
 _COLUMN_NAME = re.compile(r"[\w.-]+")

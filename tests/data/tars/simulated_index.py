@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from aimv2_lab.data.shard_job import ShardJob
-from aimv2_lab.data.tar_index import TarIndex, index_folder
-from aimv2_lab.data.tar_indexing import build_index
-from aimv2_lab.data.tar_parts import MEMBER, Part, PartArrays, PartNotes
+from aimv2_lab.data.tars.index import TarIndex, index_folder
+from aimv2_lab.data.tars.indexing import build_index
+from aimv2_lab.data.tars.job import ShardJob
+from aimv2_lab.data.tars.parts import MEMBER, Part, PartArrays, PartNotes
 
 EXTENSIONS = ["jpg", "txt", "json"]
 MEMBER_BYTES = 1024

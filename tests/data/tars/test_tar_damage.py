@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from aimv2_lab.data.tar_index import index_folder
-from aimv2_lab.data.tar_indexing import build_index, open_index
-from aimv2_lab.data.tars import DamagedArchive
+from aimv2_lab.data.damage import DamagedArchive
+from aimv2_lab.data.tars.index import index_folder
+from aimv2_lab.data.tars.indexing import build_index, open_index
 from tests.data.generated import encoded, picture, sample, write_shard, write_tar
-from tests.data.indexes import damage, described, shards, taken
+from tests.data.tars.indexes import damage, described, shards, taken
 
 
 def test_all_damaged_shards_are_named(tmp_path: Path, walked: list[str]) -> None:
@@ -103,7 +103,7 @@ def test_a_sparse_member_is_refused(tmp_path: Path) -> None:
 
 
 def test_names_full_of_dots_are_refused_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aimv2_lab.data.tar_parts._EXTENSIONS_LIMIT", 3)
+    monkeypatch.setattr("aimv2_lab.data.tars.parts._EXTENSIONS_LIMIT", 3)
     write_tar(tmp_path / "a.tar", {f"picture.{number}": {"txt": b"x"} for number in range(5)})
     with pytest.raises(ValueError, match=r"more than 3 kinds of members.* 3\.txt.*first dot"):
         build_index(tmp_path)

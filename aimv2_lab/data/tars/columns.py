@@ -10,7 +10,8 @@ import pyarrow
 import pyarrow.parquet
 
 from aimv2_lab.data.columns import KEY_NAMES
-from aimv2_lab.data.tars import DamagedArchive, without_suffix
+from aimv2_lab.data.damage import DamagedArchive
+from aimv2_lab.data.tars.archive import without_suffix
 
 
 def parquet_beside(shard: Path) -> Path:

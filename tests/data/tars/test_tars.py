@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from aimv2_lab.data.tars import DamagedArchive, walk_tar
+from aimv2_lab.data.damage import DamagedArchive
+from aimv2_lab.data.tars.archive import walk_tar
 from tests.data.generated import encoded, picture, sample, write_shard, write_tar
 from tests.data.layouts import keys, numbers, opened, pictures, write_parquet
 

@@ -17,9 +17,9 @@ from aimv2_lab.data.damage import DamagedCaption
 from aimv2_lab.data.files import root_of
 from aimv2_lab.data.reading import PieceReader
 from aimv2_lab.data.shares import shares_of
-from aimv2_lab.data.tar_index import StaleIndex, TarIndex, shards_fingerprint
-from aimv2_lab.data.tar_indexing import open_index
-from aimv2_lab.data.tars import HEADER_BYTES
+from aimv2_lab.data.tars.archive import HEADER_BYTES
+from aimv2_lab.data.tars.index import StaleIndex, TarIndex, shards_fingerprint
+from aimv2_lab.data.tars.indexing import open_index
 
 PREVIEWED = 100  # samples looked at for the names of their members and in their json; our choice
 _GAP = 1 << 18  # bytes; members no farther apart are read together; our choice

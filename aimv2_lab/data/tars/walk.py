@@ -13,9 +13,9 @@ from aimv2_lab.data.columns import parse_member
 from aimv2_lab.data.damage import DamagedPair
 from aimv2_lab.data.images import SUFFIXES, check_header
 from aimv2_lab.data.shares import key_hash
-from aimv2_lab.data.tar_columns import nested_value, parquet_beside, parquet_numbers
-from aimv2_lab.data.tar_parts import MEMBER, Damage, Part, PartArrays, PartNotes, check_extensions
-from aimv2_lab.data.tars import Member, split_name, walk_tar
+from aimv2_lab.data.tars.archive import Member, split_name, walk_tar
+from aimv2_lab.data.tars.columns import nested_value, parquet_beside, parquet_numbers
+from aimv2_lab.data.tars.parts import MEMBER, Damage, Part, PartArrays, PartNotes, check_extensions
 
 
 def index_shard(tar: Path, shard: Path, prefix: str, columns: Sequence[str], check: bool) -> Part:

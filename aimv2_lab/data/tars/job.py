@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aimv2_lab.data.shard_walk import index_shard
-from aimv2_lab.data.tar_columns import parquet_beside
-from aimv2_lab.data.tar_index import PARTS, UNPACKED
-from aimv2_lab.data.tar_parts import read_stamp
-from aimv2_lab.data.tars import DamagedArchive, is_compressed, unpack, without_suffix
+from aimv2_lab.data.damage import DamagedArchive
+from aimv2_lab.data.tars.archive import is_compressed, unpack, without_suffix
+from aimv2_lab.data.tars.columns import parquet_beside
+from aimv2_lab.data.tars.index import PARTS, UNPACKED
+from aimv2_lab.data.tars.parts import read_stamp
+from aimv2_lab.data.tars.walk import index_shard
 
 PART_VERSION = 1  # raise it when what the index of a shard holds changes: those made before are then made anew
 

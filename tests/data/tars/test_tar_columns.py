@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from aimv2_lab.data.tar_indexing import build_index, open_index
+from aimv2_lab.data.tars.indexing import build_index, open_index
 from tests.data.generated import sample, write_shard, write_tar
-from tests.data.indexes import as_json, column, damage, taken, with_sizes
 from tests.data.layouts import write_parquet
+from tests.data.tars.indexes import as_json, column, damage, taken, with_sizes
 
 
 def test_columns_from_json(tmp_path: Path) -> None:

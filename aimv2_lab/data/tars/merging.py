@@ -14,8 +14,7 @@ import numpy.typing as npt
 from numpy.lib.format import open_memmap
 
 from aimv2_lab.data.files import written_aside
-from aimv2_lab.data.shard_job import ShardJob
-from aimv2_lab.data.tar_index import (
+from aimv2_lab.data.tars.index import (
     COLUMNS,
     DAMAGE,
     FORMAT_VERSION,
@@ -29,7 +28,8 @@ from aimv2_lab.data.tar_index import (
     TarIndex,
     shards_fingerprint,
 )
-from aimv2_lab.data.tar_parts import MEMBER, Part, check_extensions, read_notes
+from aimv2_lab.data.tars.job import ShardJob
+from aimv2_lab.data.tars.parts import MEMBER, Part, check_extensions, read_notes
 
 _ARRAYS = "arrays-"
 
