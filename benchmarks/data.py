@@ -4,8 +4,8 @@
 
 One process and one thread, everything in the page cache; rounds are interleaved, so that what else the machine does
 falls on all alike. Every loader makes the same view: random crop, flip, normalisation; the others by Pillow, as their
-users do, ours as it trains. `webdataset` takes part, and simplejpeg decodes for ours, where they are installed. Rates
-are per CPU-second.
+users do, and once more with our decoder and transforms, ours as it trains, and once more without simplejpeg.
+`webdataset` takes part, and simplejpeg decodes for ours, where they are installed. Rates are per CPU-second.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
+from aimv2_lab.data import images
 from aimv2_lab.data.batches import PairDataset, batches
 from aimv2_lab.data.images import decode_pixels
 from aimv2_lab.data.mixture import open_mixture
@@ -36,6 +38,7 @@ from aimv2_lab.data.order import Place
 from aimv2_lab.data.tars.archive import tar_files
 from aimv2_lab.data.tars.rows import IndexedRows
 from aimv2_lab.data.transforms import random_resized_crop_box, training_view
+from aimv2_lab.data.writers import Sample, write_webdataset
 from aimv2_lab.recipes import AIMv1Recipe, recipe
 
 SIZE, BATCH = 224, 32
@@ -43,9 +46,10 @@ PLAN: AIMv1Recipe = recipe(
     "aim-600m", {"data.validation_share": 0.0, "training.batch_size": BATCH, "training.micro_batch_size": BATCH}
 )
 Loader = Callable[[], Iterable[Tensor]]
+View = Callable[[bytes, np.random.Generator], Tensor]
 
 
-def view(image: bytes, draws: np.random.Generator) -> Tensor:
+def our_view(image: bytes, draws: np.random.Generator) -> Tensor:
     """What ours makes of a file: (3, 224, 224)."""
     return training_view(decode_pixels(image, ""), PLAN.data, SIZE, draws)
 
@@ -61,52 +65,83 @@ def pillow_view(image: bytes, draws: np.random.Generator) -> Tensor:
     return pixels.sub_(torch.tensor(data.mean)[:, None, None]).div_(torch.tensor(data.std)[:, None, None])
 
 
+def dataset_of(folder: Path) -> PairDataset:
+    """The shards as a run reads them."""
+    return PairDataset(open_mixture("train", PLAN.change({"data.source": str(folder)}).data, SIZE), None, PLAN, True)
+
+
+def as_they_lie(position: int) -> Place:
+    """An order that is none: one pair after the other."""
+    return Place(0, 0, position, position)
+
+
 def ours(folder: Path, pictures: int, sequential: bool = False) -> Iterator[Tensor]:
     """Batches in the order of a run, or, to know what that order costs, one pair after the other as they lie."""
-    dataset = PairDataset(open_mixture("train", PLAN.change({"data.source": str(folder)}).data, SIZE), None, PLAN, True)
+    dataset = dataset_of(folder)
     if sequential:
-        dataset.order.place = lambda position: Place(0, 0, position, position)  # type: ignore[method-assign]
+        dataset.order.place = as_they_lie  # type: ignore[method-assign]
     return (batch.images for batch in batches(dataset, BATCH, 0, pictures // BATCH, workers=0))
 
 
-def streamed(folder: Path) -> Iterator[Tensor]:
+def reading_costs(folder: Path, pictures: int, rounds: int) -> dict[str, float]:
+    """Medians of CPU-microseconds a pair for finding and reading it, not decoded, in order and as they lie."""
+    dataset, found = dataset_of(folder), dict[str, list[float]]()
+    for _ in range(rounds + 1):  # the first one warms up, and is one of many for the median
+        for name, place in {"in the order of a run": dataset.order.place, "as they lie": as_they_lie}.items():
+            started = time.process_time()
+            for position in range(pictures):
+                dataset.source.pair(0, place(position).row)
+            found.setdefault(name, []).append((time.process_time() - started) / pictures * 1e6)
+    return {name: round(statistics.median(costs), 1) for name, costs in found.items()}
+
+
+def without_simplejpeg(loader: Loader) -> Iterator[Tensor]:
+    """What a loader gives where the extra `fast` is not installed."""
+    kept, images._simplejpeg = images._simplejpeg, None
+    try:
+        yield from loader()
+    finally:
+        images._simplejpeg = kept
+
+
+def streamed(folder: Path, view: View) -> Iterator[Tensor]:
     """HF datasets, streaming the tars in order."""
     files = sorted(map(str, folder.glob("*.tar")))
     rows: Any = datasets.load_dataset("webdataset", data_files=files, split="train", streaming=True)
     rows, draws = rows.cast_column("jpg", datasets.Image(decode=False)), np.random.default_rng(0)
-    return stacked(pillow_view(row["jpg"]["bytes"], draws) for row in rows)
+    return stacked(view(row["jpg"]["bytes"], draws) for row in rows)
 
 
-def webdataset_tars(folder: Path) -> Iterator[Tensor]:
+def webdataset_tars(folder: Path, view: View) -> Iterator[Tensor]:
     """The webdataset library, the tars in order."""
     import webdataset
 
     files, draws = sorted(map(str, folder.glob("*.tar"))), np.random.default_rng(0)
-    return stacked(pillow_view(row["jpg"], draws) for row in webdataset.WebDataset(files, shardshuffle=False))
+    return stacked(view(row["jpg"], draws) for row in webdataset.WebDataset(files, shardshuffle=False))
 
 
 class Folder(Dataset[Tensor]):
     """Pictures as files of their own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.files, self.draws = sorted(folder.glob("*.jpg")), np.random.default_rng(0)
+    def __init__(self, folder: Path, view: View) -> None:
+        self.files, self.view, self.draws = sorted(folder.glob("*.jpg")), view, np.random.default_rng(0)
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Tensor:
-        return pillow_view(self.files[index].read_bytes(), self.draws)
+        return self.view(self.files[index].read_bytes(), self.draws)
 
 
-def folder_loader(folder: Path) -> Iterable[Tensor]:
+def folder_loader(folder: Path, view: View) -> Iterable[Tensor]:
     """torch's DataLoader over an image folder, shuffled."""
-    return DataLoader(Folder(folder), batch_size=BATCH, shuffle=True, drop_last=True)
+    return DataLoader(Folder(folder, view), batch_size=BATCH, shuffle=True, drop_last=True)
 
 
 def decoded(contents: list[bytes]) -> Iterator[Tensor]:
     """The same work on bytes in memory: what decoder and transforms alone can do."""
     draws = np.random.default_rng(0)
-    return stacked(view(content, draws) for content in contents)
+    return stacked(our_view(content, draws) for content in contents)
 
 
 def stacked(views: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -137,13 +172,15 @@ def write_pictures(folder: Path, pictures: int) -> None:
 
 def pack(pictures: Path, shards: Path, of: int = 250) -> None:
     """The same files as tars."""
-    from tests.data.generated import write_tar
-
     shards.mkdir(parents=True)
     files = sorted(pictures.glob("*.jpg"))
     for start in range(0, len(files), of):
-        part = {file.stem: {"jpg": file.read_bytes(), "txt": b"a picture"} for file in files[start : start + of]}
-        write_tar(shards / f"{start // of:05d}.tar", part)
+        part = files[start : start + of]
+        write_webdataset(shards, f"{start // of:05d}", (_sample(file) for file in part))
+
+
+def _sample(file: Path) -> Sample:
+    return Sample(file.stem, file.read_bytes(), 512, 384, "a picture", {})
 
 
 def measure(loaders: dict[str, Loader], rounds: int) -> dict[str, list[float]]:
@@ -182,16 +219,23 @@ def main(pictures: int = 1000, rounds: int = 7, shards: Path | None = None) -> N
             "decoder and transforms alone": lambda: decoded(contents),
             "ours": lambda: ours(folder, len(contents)),
             "ours, pairs as they lie": lambda: ours(folder, len(contents), sequential=True),
-            "datasets, streaming": lambda: streamed(folder),
-            "DataLoader over an image folder": lambda: folder_loader(files),
+            "ours, without simplejpeg": lambda: without_simplejpeg(lambda: ours(folder, len(contents))),
+            **others(folder, files, "", pillow_view),
+            **others(folder, files, ", our decoder", our_view),
         }
-        try:
-            import webdataset  # noqa: F401
-
-            loaders["webdataset"] = lambda: webdataset_tars(folder)
-        except ImportError:
-            print("webdataset is not installed")
+        print("reading a pair, CPU-microseconds:", json.dumps(reading_costs(folder, len(contents), 10 * rounds)))
         report(measure(loaders, rounds), "decoder and transforms alone")
+
+
+def others(shards: Path, files: Path, name: str, view: View) -> dict[str, Loader]:
+    """The loaders beside ours, each with the same view."""
+    loaders: dict[str, Loader] = {
+        f"datasets, streaming{name}": lambda: streamed(shards, view),
+        f"DataLoader over a folder{name}": lambda: folder_loader(files, view),
+    }
+    if find_spec("webdataset"):
+        loaders[f"webdataset{name}"] = lambda: webdataset_tars(shards, view)
+    return loaders
 
 
 def unpack(shards: Path, files: Path) -> None:
