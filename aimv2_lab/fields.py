@@ -91,7 +91,7 @@ def _checked(path: str, value: Any, kind: Any, what: str) -> Any:
         return build(kind, value, what, f"{path}.")
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
-            raise ValueError(f"{path} = {value!r}; it must be one of {', '.join(get_args(kind))}")
+            raise ValueError(f"{path} = {value!r}; it must be one of {', '.join(map(str, get_args(kind)))}")
         return value
     if get_origin(kind) is tuple and isinstance(value, (list, tuple)) and get_args(kind)[-1] is Ellipsis:
         return tuple(_checked(f"{path}[{place}]", part, get_args(kind)[0], what) for place, part in enumerate(value))

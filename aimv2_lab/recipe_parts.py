@@ -255,3 +255,34 @@ class TrainingRecipe:
             check_range(f"training.{name}", getattr(self, name), least)
         for name in ("peak_lr", "adam_eps", "gradient_clip"):
             check_range(f"training.{name}", getattr(self, name), 1e-20)
+
+
+@dataclass(frozen=True)
+class EngineRecipe:
+    """How the step is run, never what is learned: these change results by rounding alone. All are our choice.
+
+    `zero_stage`, `weights`, `offload` and `deepspeed` are for runs under DeepSpeed. `weights` "bfloat16" keeps what is
+    computed with in bfloat16 and float32 copies in the optimizer; "float32" keeps float32 alone, which
+    `training.precision` may still compute with in bfloat16. `offload` moves the optimizer, or with stage 3 the weights
+    too, to the CPU's memory. `deepspeed` names a JSON file of DeepSpeed's own whose further settings are used.
+    """
+
+    zero_stage: Literal[0, 1, 2, 3] = 1
+    weights: Literal["float32", "bfloat16"] = "float32"
+    activation_checkpointing: bool = False  # blocks keep only their input for the backward pass and run twice
+    compile: bool = False  # torch.compile, block by block
+    offload: Literal["none", "optimizer", "all"] = "none"
+    deepspeed: str = ""
+
+    def __post_init__(self) -> None:
+        if self.weights == "bfloat16" and self.zero_stage == 0:
+            raise ValueError(
+                "engine.weights = 'bfloat16' with engine.zero_stage = 0: DeepSpeed counts Adam's steps from 1, and "
+                "trains otherwise. Choose engine.zero_stage 1 … 3, or engine.weights float32"
+            )
+        if self.offload == "all" and self.zero_stage != 3:
+            raise ValueError(
+                f"engine.offload = 'all' needs engine.zero_stage = 3, not {self.zero_stage}: or 'optimizer'"
+            )
+        if self.offload == "optimizer" and self.zero_stage == 0:
+            raise ValueError("engine.offload = 'optimizer' needs engine.zero_stage 1 … 3: stage 0 shards nothing")

@@ -20,6 +20,7 @@ from aimv2_lab.recipe_parts import (
     DecoderRecipe,
     EncoderAttention,
     EncoderRecipe,
+    EngineRecipe,
     MixturePart,
     ObjectiveRecipe,
     PixelHeadRecipe,
@@ -37,6 +38,7 @@ __all__ = [
     "DecoderRecipe",
     "EncoderAttention",
     "EncoderRecipe",
+    "EngineRecipe",
     "MixturePart",
     "ObjectiveRecipe",
     "PixelHeadRecipe",
@@ -50,6 +52,14 @@ __all__ = [
 ]
 
 RECIPE_FIELD = "recipe field"  # what error messages call a field
+
+
+def _check_precision(training: TrainingRecipe, engine: EngineRecipe) -> None:
+    if engine.weights == "bfloat16" and training.precision != "bfloat16":
+        raise ValueError(
+            "engine.weights = 'bfloat16' cannot compute in float32: set training.precision bfloat16, or engine.weights "
+            "float32"
+        )
 
 
 @dataclass(frozen=True)
@@ -83,8 +93,10 @@ class Recipe(_Writable):
     objective: ObjectiveRecipe = field(default_factory=ObjectiveRecipe)
     data: DataRecipe = field(default_factory=DataRecipe)
     training: TrainingRecipe = field(default_factory=TrainingRecipe)
+    engine: EngineRecipe = field(default_factory=EngineRecipe)
 
     def __post_init__(self) -> None:
+        _check_precision(self.training, self.engine)
         if not self.data.tokenizer:
             raise ValueError("data.tokenizer is empty: captions need one; give captions, world, a folder or a hub name")
 
@@ -104,8 +116,10 @@ class AIMv1Recipe(_Writable):
     objective: ObjectiveRecipe = field(default_factory=lambda: ObjectiveRecipe(pixel_weight=1.0))
     data: DataRecipe = field(default_factory=lambda: DataRecipe(tokenizer="", mean=IMAGENET_MEAN, std=IMAGENET_STD))
     training: TrainingRecipe = field(default_factory=TrainingRecipe)
+    engine: EngineRecipe = field(default_factory=EngineRecipe)
 
     def __post_init__(self) -> None:
+        _check_precision(self.training, self.engine)
         if self.objective.encoder_attention == "bidirectional":
             raise ValueError(
                 "objective.encoder_attention = 'bidirectional' leaves AIM v1 nothing to learn from: every prediction "

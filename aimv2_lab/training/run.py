@@ -40,11 +40,13 @@ FREE_ON_RESUME = {
     "data.mixture",
     "data.workers",
     "data.damage_limit",
+    "training.micro_batch_size",
     "training.log_every",
     "training.validate_every",
     "training.validation_batches",
     "training.checkpoint_every",
     "training.checkpoints_kept",
+    *(f"engine.{name}" for name in ("zero_stage", "activation_checkpointing", "compile", "offload", "deepspeed")),
 }
 
 
