@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -39,3 +40,22 @@ def learning_rate(step: int, training: TrainingRecipe) -> float:
         return training.warmup_start_lr + share * (training.peak_lr - training.warmup_start_lr)
     share = (step - training.warmup_steps) / max(training.steps - 1 - training.warmup_steps, 1)
     return training.min_lr + 0.5 * (training.peak_lr - training.min_lr) * (1 + math.cos(math.pi * min(share, 1.0)))
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
+    """The optimizer's state as flat tensors named `<state>.<parameter>`, e.g. `exp_avg.encoder.norm.weight`."""
+    return {
+        f"{kind}.{name}": value.detach().cpu().contiguous()
+        for name, parameter in model.named_parameters()
+        for kind, value in optimizer.state[parameter].items()
+    }
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give the optimizer back the state that `optimizer_tensors` flattened; the step counters stay on the CPU."""
+    parameters = dict(model.named_parameters())
+    for name, value in tensors.items():
+        kind, parameter_name = name.split(".", maxsplit=1)
+        parameter = parameters[parameter_name]
+        place = value if kind == "step" else value.to(parameter.device)
+        optimizer.state[parameter][kind] = place
