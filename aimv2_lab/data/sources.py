@@ -28,8 +28,8 @@ _SPLIT_NAMES = re.compile(
     r"(?P<train>train(ing)?)|(?P<validation>val(id(ation)?)?)|(?P<test>test(ing)?)", re.IGNORECASE
 )
 _LAYOUTS = (
-    "WebDataset shards (.tar, .tar.gz, .tar.xz), an image folder with metadata.jsonl, Parquet (.parquet), or Arrow as "
-    "datasets.save_to_disk writes it"
+    "WebDataset shards (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst, .tar.lz4), an image folder with metadata.jsonl, "
+    "Parquet (.parquet), or Arrow as datasets.save_to_disk writes it"
 )
 
 

@@ -27,7 +27,7 @@ class IndexOptions:
     """Index a folder of WebDataset shards, or one of them."""
 
     data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
-    """The folder, or one .tar, .tar.gz or .tar.xz."""
+    """The folder, or one .tar, also .tar.gz, .tar.xz, .tar.bz2, .tar.zst or .tar.lz4."""
     columns: str = ""
     """Numbers to keep of every sample, as width,height: from its json, or from the Parquet file beside its shard."""
     workers: int = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

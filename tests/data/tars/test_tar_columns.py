@@ -21,14 +21,21 @@ def test_columns_from_json(tmp_path: Path) -> None:
             "2": sample(2) | {"json": b"{"},
             "3": {"txt": b"without json"},
             "4": sample(4) | {"json": as_json([1, 2])},
+            "5": sample(5) | {"json": b'{"width": 1%s}' % (b"0" * 400)},
+            "6": sample(6) | {"json": b'{"width": NaN, "scores": {"clip": -Infinity}}'},
+            "7": sample(7) | {"json": b'{"width": 1%s}' % (b"0" * 5000)},  # more digits than Python reads
         },
     )
     index = build_index(tmp_path, ["width", "scores.clip"])
-    assert column(index, "width") == [3, None, None, None, None]
-    assert column(index, "scores.clip") == [0.5, 1, None, None, None]
+    assert column(index, "width") == [3, *[None] * 7]
+    assert column(index, "scores.clip") == [0.5, 1, *[None] * 6]
     assert [(key, reason.partition(":")[0]) for key, _, reason in damage(index)] == [
         ("a/1", "no number"),
         ("a/2", "unreadable json"),
+        ("a/5", "no number"),
+        ("a/6", "no number"),
+        ("a/6", "no number"),
+        ("a/7", "unreadable json"),
     ]
 
 
