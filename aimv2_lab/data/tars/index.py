@@ -7,6 +7,8 @@ An index folder holds
     parts/…         the index of every shard alone, used again where only some of the shards are new
     unpacked/…      plain tars of the compressed shards
 
+A shard is known by its name and size, and in parts/ by the time of its last change too (see `open_index`).
+
 A new index gets a new folder of arrays, and manifest.json is replaced last: whoever reads meanwhile sees the old index
 or the new one. The format is our choice, after Megatron-Energon's and DALI's index per tar.
 """
