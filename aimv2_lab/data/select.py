@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from aimv2_lab.data.buckets import joined, unique_rows
 from aimv2_lab.data.files import WRITING, written_aside
 from aimv2_lab.data.parquet import common_schema, parquet_files, read_tables, regrouped
-from aimv2_lab.data.row_filters import RowFilter, basic_filters, filtered, threshold, uid_filter
+from aimv2_lab.data.row_filters import RowFilter, basic_filters, filtered, thresholds, uid_filter
 from aimv2_lab.data.uids import open_uid_list, uid_sum
 
 SELECTION = "selection.json"
@@ -79,7 +79,7 @@ class Selection:
 
     def thresholds(self) -> list[RowFilter]:
         """Those of at_least and at_most. Raises ValueError for one that is no COLUMN=NUMBER."""
-        return [threshold(text, True) for text in self.at_least] + [threshold(text, False) for text in self.at_most]
+        return thresholds(self.at_least, self.at_most)
 
     def filters(self) -> list[RowFilter]:
         """All that is decided row by row. Raises ValueError for a uid list that is none."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aimv2_lab.data.columns import MissingColumn
 from aimv2_lab.data.tars.indexing import build_index, open_index
 from tests.data.generated import sample, write_shard, write_tar
 from tests.data.layouts import write_parquet
@@ -66,7 +67,7 @@ def test_columns_asked_for_later(tmp_path: Path, walked: list[str]) -> None:
     assert again.manifest == index.manifest and not taken(walked)
     assert build_index(tmp_path, []).manifest.columns == ()
     assert not taken(walked)  # a part with more columns serves as well
-    with pytest.raises(KeyError, match=r"has the columns size, not width: run .* --columns size,width"):
+    with pytest.raises(MissingColumn, match=r"has the columns size, not width: run .* --columns size,width"):
         index.column("width")
 
 
