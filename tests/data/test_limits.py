@@ -14,6 +14,7 @@ from aimv2_lab.data.columns import MissingColumn
 from aimv2_lab.data.mixture import open_mixture
 from aimv2_lab.data.row_filters import passing, threshold
 from aimv2_lab.data.tars.indexing import build_index
+from aimv2_lab.launch.command import read_command
 from aimv2_lab.recipes import DataRecipe, MixturePart, recipe
 from tests.data.generated import sample, write_image_folder, write_tar
 from tests.data.layouts import arrow_layout, numbers, opened, pictures, write_parquet
@@ -54,8 +55,8 @@ def test_pairs_outside_the_limits_or_without_a_number_are_left_out(
 def test_limits_choose_within_a_split_and_within_its_files(tmp_path: Path) -> None:
     scored(tmp_path / "held", 60)
     for split in ("train", "validation"):
-        whole = opened(tmp_path / "held", split, validation_share=0.4)  # type: ignore[arg-type]
-        some = opened(tmp_path / "held", split, validation_share=0.4, at_least=("score=2",))  # type: ignore[arg-type]
+        whole = opened(tmp_path / "held", split, validation_share=0.4)
+        some = opened(tmp_path / "held", split, validation_share=0.4, at_least=("score=2",))
         assert numbers(some) == [n for n in numbers(whole) if n >= 20 and n % 5]
         assert some.fingerprint != whole.fingerprint
     scored(tmp_path / "named" / "train", 6)
@@ -97,6 +98,11 @@ def parquet(folder: Path) -> str:
 def arrow(folder: Path) -> str:
     arrow_layout(folder, "train", [0, 1])
     return str(folder)
+
+
+def test_limits_are_named_on_the_command_line() -> None:
+    data = read_command(["--data", "a", "--data.at-least", "width=224", "height=9", "--data.at-most", "nsfw=0.1"], "x")
+    assert data.recipe.data.at_least == ("width=224", "height=9") and data.recipe.data.at_most == ("nsfw=0.1",)
 
 
 @pytest.mark.parametrize("spec", [image_folder, parquet, arrow, lambda _: "world:easy"])
