@@ -16,6 +16,7 @@ import numpy as np
 from aimv2_lab.data.columns import Columns, find_columns, read_captions, read_image
 from aimv2_lab.data.files import root_of, visible_files
 from aimv2_lab.data.layouts import METADATA, FolderRows, Rows, TableRows, saved_tables
+from aimv2_lab.data.limits import no_index, rows_within
 from aimv2_lab.data.records import Pair, Source
 from aimv2_lab.data.tars.archive import TAR_SUFFIXES, tar_files
 from aimv2_lab.data.tars.rows import IndexedRows
@@ -28,8 +29,8 @@ _SPLIT_NAMES = re.compile(
     r"(?P<train>train(ing)?)|(?P<validation>val(id(ation)?)?)|(?P<test>test(ing)?)", re.IGNORECASE
 )
 _LAYOUTS = (
-    "WebDataset shards (.tar, .tar.gz, .tar.xz), an image folder with metadata.jsonl, Parquet (.parquet), or Arrow as "
-    "datasets.save_to_disk writes it"
+    "WebDataset shards (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst, .tar.lz4), an image folder with metadata.jsonl, "
+    "Parquet (.parquet), or Arrow as datasets.save_to_disk writes it"
 )
 
 
@@ -66,13 +67,16 @@ def open_source(spec: str, split: Split, data_recipe: DataRecipe, image_size: in
     A hub name is `owner/name`, with `:configuration` after it where there are several. Files and folders whose names
     begin with train, val, valid, validation or test tell the split (test is left alone); files without such a name are
     training data beside named validation files. Where nothing tells, `data.validation_share` of the pairs are held
-    out, chosen by a hash of the key. Shards are read by an index beside them (see `open_index`). `image_size` is for
+    out, chosen by a hash of the key. `data.at_least` and `data.at_most` leave out rows by the columns of shards' index
+    (see `rows_within`). Shards are read by an index beside them (see `open_index`). `image_size` is for
     the generated world, whose pictures are made to size. Raises FileNotFoundError, MissingColumn, DamagedArchive, or
     ValueError where a split has no pairs.
     """
     if not spec:
         raise ValueError("data.source is empty: give a folder, a file, a hub data set or world:easy")
     if spec.startswith("world:"):
+        if data_recipe.at_least or data_recipe.at_most:
+            raise no_index(data_recipe, spec)
         return open_world(spec, split, image_size)
     if Path(spec).expanduser().exists():
         return _open_path(Path(spec).expanduser().absolute(), split, data_recipe)
@@ -133,14 +137,16 @@ def _source(
 ) -> RowSource:
     """Choose columns and rows, and take the fingerprint of what was chosen."""
     columns = find_columns(rows.names, data_recipe, name)
+    within = rows_within(rows, data_recipe, name)
     rows = rows.only([*columns.images, *columns.captions, *columns.synthetic])
-    indices = np.arange(len(rows.keys))
+    chosen = within
     if held_out:
-        validation = rows.shares < data_recipe.validation_share
-        indices = np.flatnonzero(validation == (split == "validation"))
+        chosen = within & ((rows.shares < data_recipe.validation_share) == (split == "validation"))
+    indices = np.flatnonzero(chosen)
     if not len(indices):
+        limits = f" within data.at_least and data.at_most (of {len(rows.keys)})" if not within.all() else ""
         raise ValueError(
-            f"{name}: none of {len(rows.keys)} pairs is in the {split} split"
+            f"{name}: none of {np.count_nonzero(within)} pairs{limits} is in the {split} split"
             + (f" with data.validation_share = {data_recipe.validation_share}: change it" if held_out else "")
         )
     about = [*stamps, rows.fingerprint, repr(columns)]

@@ -7,6 +7,8 @@ An index folder holds
     parts/…         the index of every shard alone, used again where only some of the shards are new
     unpacked/…      plain tars of the compressed shards
 
+A shard is known by its name and size, and in parts/ by the time of its last change too (see `open_index`).
+
 A new index gets a new folder of arrays, and manifest.json is replaced last: whoever reads meanwhile sees the old index
 or the new one. The format is our choice, after Megatron-Energon's and DALI's index per tar.
 """
@@ -25,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from aimv2_lab.data.columns import MissingColumn
 from aimv2_lab.data.damage import DamagedArchive
 from aimv2_lab.data.files import root_of
 from aimv2_lab.data.tars.archive import tar_files
@@ -119,9 +122,10 @@ class TarIndex:
         return self._mapped("key_ends.npy", self.manifest.samples)
 
     def column(self, name: str) -> np.ndarray:
-        """The numbers (S,) float64 of a column, NaN where a sample has none; raises KeyError with those there are."""
+        """The numbers (S,) float64 of a column, NaN where a sample has none; raises MissingColumn with those there
+        are."""
         if name not in self.manifest.columns:
-            raise KeyError(
+            raise MissingColumn(
                 f"the index of {self.data} has the columns {', '.join(self.manifest.columns) or '(none)'}, not {name}: "
                 f"run {index_command(self.data, [*self.manifest.columns, name])}"
             )

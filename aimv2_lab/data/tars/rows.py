@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 import numpy as np
+import pyarrow as pa
 
 from aimv2_lab.data.columns import nested_names, parse_member
 from aimv2_lab.data.damage import DamagedCaption
@@ -58,9 +59,7 @@ class IndexedRows:
     @property
     def shares(self) -> np.ndarray:
         """(N,) float64, as `shares_of` has them."""
-        parts = [self.index.manifest.shards[number] for number in self.shards]
-        hashes = [self.index.samples["key_hash"][part.first : part.first + part.samples] for part in parts]
-        return shares_of(np.concatenate([np.empty(0, np.uint64), *hashes]))
+        return shares_of(self._of_rows(self.index.samples["key_hash"]))
 
     @property
     def fingerprint(self) -> str:
@@ -70,6 +69,15 @@ class IndexedRows:
     def only(self, columns: Collection[str]) -> IndexedRows:
         """The same rows with the members needed for these columns alone, so that no other is read."""
         return replace(self, wanted=frozenset(chain(columns, (column.partition(".")[0] for column in columns))))
+
+    def numbers(self, columns: Sequence[str]) -> pa.Table:
+        """Columns (N,) float64 of the index; raises MissingColumn, with the command that adds it."""
+        return pa.table({column: self._of_rows(self.index.column(column)) for column in columns})
+
+    def _of_rows(self, of_samples: np.ndarray) -> np.ndarray:
+        """What the index has of all samples, for these rows."""
+        parts = [self.index.manifest.shards[number] for number in self.shards]
+        return np.concatenate([of_samples[:0], *(of_samples[part.first : part.first + part.samples] for part in parts)])
 
     def sample(self, row: int) -> int:
         """The number in the index of a row; raises IndexError."""
