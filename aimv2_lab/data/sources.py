@@ -55,7 +55,7 @@ class RowSource:
     def __getitem__(self, index: int) -> Pair:
         """The pair; raises DamagedImage or DamagedCaption where it has none that can be used."""
         row_number = int(self.indices[index])
-        key = self.rows.keys[row_number]
+        key = self.rows.key(row_number)
         row = self.rows[row_number]
         return Pair(key, read_image(row, self.columns, self.folder, key), *read_captions(row, self.columns, key))
 
@@ -134,13 +134,13 @@ def _source(
     """Choose columns and rows, and take the fingerprint of what was chosen."""
     columns = find_columns(rows.names, data_recipe, name)
     rows = rows.only([*columns.images, *columns.captions, *columns.synthetic])
-    indices = np.arange(len(rows.keys))
+    indices = np.arange(len(rows))
     if held_out:
         validation = rows.shares < data_recipe.validation_share
         indices = np.flatnonzero(validation == (split == "validation"))
     if not len(indices):
         raise ValueError(
-            f"{name}: none of {len(rows.keys)} pairs is in the {split} split"
+            f"{name}: none of {len(rows)} pairs is in the {split} split"
             + (f" with data.validation_share = {data_recipe.validation_share}: change it" if held_out else "")
         )
     about = [*stamps, rows.fingerprint, repr(columns)]
