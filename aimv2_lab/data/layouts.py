@@ -24,6 +24,7 @@ from aimv2_lab.data.shares import shares_of
 METADATA = "metadata.jsonl"
 PREVIEWED = 100  # rows looked at for the names of their fields; our choice
 SHARD_BYTES = 500_000_000  # about what a tar or one of HF's Arrow files has; our choice
+ARROW_BATCH = 10_000  # rows; of HF's 100, a table of pictures has so many that opening it takes seconds; our choice
 _ARROW_END = bytes.fromhex("ffffffff00000000")  # what every whole Arrow stream ends with
 _CACHE_VERSION = 1  # raise it when what _metadata_rows yields changes: caches made before are then made anew
 
@@ -139,7 +140,9 @@ class TableRows(_NamedRows):
         found = [parquet_metadata(file) for file in files]
         prefixes = [f"{file.relative_to(root_of(data)).with_suffix('').as_posix()}/" for file in files]
         places = Places(tuple(prefixes), tuple(accumulate(one.num_rows for one in found)))
-        table = datasets.load_dataset("parquet", data_files=[str(file) for file in files], split="train")
+        table = datasets.load_dataset(
+            "parquet", data_files=[str(file) for file in files], split="train", writer_batch_size=ARROW_BATCH
+        )
         groups = (one.row_group(number) for one in found for number in range(one.num_row_groups))
         return cls.of(cast(datasets.Dataset, table), places, sum(group.total_byte_size for group in groups))
 

@@ -145,7 +145,7 @@ def _source(
         )
     about = [*stamps, rows.fingerprint, repr(columns)]
     fingerprint = blake2b("\n".join(about).encode("utf-8", "surrogatepass"), digest_size=16)
-    fingerprint.update(indices.astype("<i8").tobytes())
+    fingerprint.update(np.ascontiguousarray(indices, "<i8").data)
     return RowSource(f"{name}/{split}", fingerprint.hexdigest(), rows, columns, indices, folder)
 
 
