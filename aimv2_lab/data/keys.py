@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +19,7 @@ from aimv2_lab.data.shares import key_hashes
 
 _VERSION = 1  # raise it when a label or its hash changes: kept hashes are then made anew
 _PART = 65_536  # rows whose labels are in memory at the same time; our choice
+_ANEW = 0.1  # share of rows; our choice
 _QUIET = 2  # seconds before a bar appears; our choice
 
 
@@ -95,29 +96,50 @@ class ColumnLabels:
 
 @dataclass(frozen=True)
 class RowKeys:
-    """The unique key of every row: its label, with the row's number after it where labels repeat.
+    """The unique key of every row: its label, with the row's number behind it where another row has the same.
 
     `hashes` (N,) uint64 are of the labels, so that rows of one label, captions of one picture perhaps, are held out
-    together. `fingerprint` changes with the labels and their order.
+    together; `repeated` (R,) uint64, ascending, has a hash once for every row but the first that it is of. Labels are
+    taken to be the same where their hashes are. `fingerprint` changes with the labels and their order.
     """
 
     labels: Labels
     hashes: np.ndarray
-    unique: bool
+    repeated: np.ndarray
     fingerprint: str
 
     @classmethod
-    def of(cls, *candidates: Labels) -> RowKeys:
-        """Keys by the first labels that are unique, else by the last with the rows' numbers.
+    def of(cls, labels: Labels) -> RowKeys:
+        """Keys by labels, whose hashes are made once, in a minute for 50 million rows, and kept in HF's cache.
 
-        Labels are taken to repeat where their 64-bit hashes do. Hashes are made once, in a minute for 30 million rows,
-        and kept in HF's cache; then they are mapped into memory.
+        There they are mapped into memory. The file's name says what they were made of and what their digest is, so
+        that there is all of it or nothing.
         """
-        for labels in candidates:
-            keys = cls._kept(labels)
-            if keys.unique:
-                break
-        return keys
+        made_of = labels.made_of()
+        if made_of is None:
+            return cls._from(labels, *_hashed(labels))
+        folder = Path(datasets.config.HF_DATASETS_CACHE) / "aimv2_lab"
+        about = blake2b(f"{_VERSION} {type(labels).__name__} {made_of}".encode(), digest_size=16).hexdigest()
+        for kept in folder.glob(f"{about}-*.npy"):
+            return cls._from(labels, np.asarray(np.load(kept, mmap_mode="r")), kept.stem.partition("-")[2])
+        found, fingerprint = _hashed(labels)
+        # In a cache that cannot be written nothing is kept, and time is all that costs.
+        with suppress(OSError), written_aside(folder / f"{about}-{fingerprint}.npy") as aside, aside.open("wb") as file:
+            np.save(file, found)
+        return cls._from(labels, found, fingerprint)
+
+    @classmethod
+    def in_files(cls, labels: ColumnLabels, places: Places) -> RowKeys:
+        """Keys by a column of several files, led by the file's name where each seems to number its rows anew.
+
+        That is where a tenth of the rows have a label that an earlier one has, and with the file's name not half as
+        many. Our choice: fewer are taken for pairs that are there twice.
+        """
+        keys = cls.of(labels)
+        if len(keys.repeated) < len(keys) * _ANEW or not len(keys.repeated):
+            return keys
+        led = cls.of(replace(labels, places=places))
+        return led if len(led.repeated) < len(keys.repeated) / 2 else keys
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -127,32 +149,17 @@ class RowKeys:
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} of a table of {len(self)}")
         label = self.labels.between(row, row + 1)[0]
-        return label if self.unique else f"{label}/{row:08d}"
+        place = int(np.searchsorted(self.repeated, self.hashes[row]))
+        shared = place < len(self.repeated) and self.repeated[place] == self.hashes[row]
+        return f"{label} (row {row})" if shared else label
 
     @classmethod
-    def _kept(cls, labels: Labels) -> RowKeys:
-        """Keys with the hashes in the cache, which are put there first where they are not.
-
-        The file's name says what they were made of and what was found, so that there is all of it or nothing.
-        """
-        made_of = labels.made_of()
-        if made_of is None:
-            return cls(labels, *_hashed(labels))
-        folder = Path(datasets.config.HF_DATASETS_CACHE) / "aimv2_lab"
-        about = blake2b(f"{_VERSION} {type(labels).__name__} {made_of}".encode(), digest_size=16).hexdigest()
-        for file in folder.glob(f"{about}-*.npy"):
-            _, found, fingerprint = file.stem.split("-")
-            return cls(labels, np.load(file, mmap_mode="r"), found == "unique", fingerprint)
-        hashes, unique, fingerprint = _hashed(labels)
-        with suppress(OSError):  # in a cache that cannot be written nothing is kept, and time is all that costs
-            target = folder / f"{about}-{'unique' if unique else 'repeated'}-{fingerprint}.npy"
-            with written_aside(target) as aside, aside.open("wb") as stream:
-                np.save(stream, hashes)
-        return cls(labels, hashes, unique, fingerprint)
+    def _from(cls, labels: Labels, found: np.ndarray, fingerprint: str) -> RowKeys:
+        return cls(labels, found[: len(labels)], found[len(labels) :], fingerprint)
 
 
-def _hashed(labels: Labels) -> tuple[np.ndarray, bool, str]:
-    """The hashes of labels (N,) uint64, whether they are unique, and their digest."""
+def _hashed(labels: Labels) -> tuple[np.ndarray, str]:
+    """The hashes of labels, followed by those that repeat, (N + R,) uint64, and the digest of the former."""
     hashes = np.empty(len(labels), np.uint64)
     with tqdm(total=len(labels), desc="hashing keys, once", unit="row", unit_scale=True, delay=_QUIET) as bar:
         for start in range(0, len(labels), _PART):
@@ -160,5 +167,6 @@ def _hashed(labels: Labels) -> tuple[np.ndarray, bool, str]:
             hashes[start : start + len(part)] = part
             bar.update(len(part))
     ascending = np.sort(hashes)
-    unique = not bool((ascending[1:] == ascending[:-1]).any())
-    return hashes, unique, blake2b(hashes.astype("<u8", copy=False).data, digest_size=16).hexdigest()
+    repeated = ascending[1:][ascending[1:] == ascending[:-1]]
+    digest = blake2b(hashes.astype("<u8", copy=False).data, digest_size=16).hexdigest()
+    return np.concatenate([hashes, repeated]), digest

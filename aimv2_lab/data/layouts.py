@@ -17,7 +17,7 @@ import numpy as np
 from aimv2_lab.data.columns import KEY_NAMES, nested_names
 from aimv2_lab.data.damage import DamagedArchive, DamagedCaption
 from aimv2_lab.data.files import root_of
-from aimv2_lab.data.keys import ColumnLabels, Labels, Places, RowKeys
+from aimv2_lab.data.keys import ColumnLabels, Places, RowKeys
 from aimv2_lab.data.parquet import parquet_metadata
 from aimv2_lab.data.shares import shares_of
 
@@ -120,7 +120,7 @@ class FolderRows(_NamedRows):
         row = self.table[index]
         fields = _json_object(row["line"])
         if fields is None:
-            raise DamagedCaption(self.key(index), f"unreadable {METADATA}: {row['line']:.40}")
+            raise DamagedCaption(row["key"], f"unreadable {METADATA}: {row['line']:.40}")
         names_a_file = isinstance(fields.get("file_name"), str)
         return fields | {"file_name": str(self.root / row["folder"] / fields["file_name"])} if names_a_file else fields
 
@@ -163,20 +163,22 @@ class TableRows(_NamedRows):
     def of(cls, table: datasets.Dataset, places: Places | None = None, size: int | None = None) -> TableRows:
         """Rows of a table; of Parquet files, whose Arrow copy may differ from place to place, with places and bytes.
 
-        Their keys are a column named like one, led by the file's name where the files number their rows anew, and
-        followed by the row's number where even so some are equal; without such a column, the rows' places or numbers.
+        Their keys are a column named like one, in Parquet as `RowKeys.in_files` has it, else the rows' places or
+        numbers; rows of equal keys are told apart by their numbers.
         """
         for name, kind in table.features.items():
             if isinstance(kind, datasets.Image):
                 table = table.cast_column(name, datasets.Image(decode=False))
         named = next((name for name in KEY_NAMES if name in table.column_names), None)
-        labels: list[Labels] = [places or Places(("",), (len(table),))]
         if named:
-            labels = [ColumnLabels.of(table, named, within) for within in ((None, places) if places else (None,))]
+            labels = ColumnLabels.of(table, named)
+            keys = RowKeys.in_files(labels, places) if places else RowKeys.of(labels)
+        else:
+            keys = RowKeys.of(places or Places(("",), (len(table),)))
         if size is None:
             size = sum(Path(part["filename"]).stat().st_size for part in table.cache_files)
         names = _union(_feature_names(column, kind) for column, kind in table.features.items())
-        return cls(table, names, RowKeys.of(*labels), _even_shards(len(table), size))
+        return cls(table, names, keys, _even_shards(len(table), size))
 
     def only(self, columns: Sequence[str]) -> TableRows:
         """The same rows with the columns needed alone, so that no other is read."""

@@ -110,11 +110,24 @@ def test_rows_of_one_key_have_keys_of_their_own_and_are_held_out_together(saved:
     assert len({*keys(train), *keys(held_out)}) == 60
     uids = [{number % 20 for number in numbers(part)} for part in (train, held_out)]
     assert uids[1] and not uids[0] & uids[1] and len(uids[0] | uids[1]) == 20
-    first = 0 if 0 in uids[0] else 1
-    prefix = "" if saved else "a/"
-    assert [key for key in keys((train, held_out)[first]) if key.startswith(f"{prefix}0/")] == [
-        f"{prefix}0/{row:08d}" for row in (0, 20, 40)
+    assert [key for part in (train, held_out) for key in keys(part) if key.startswith("7 ")] == [
+        f"7 (row {row})" for row in (7, 27, 47)
     ]
+
+
+@pytest.mark.parametrize(("repeats", "led"), [(0, False), (5, False), (6, True)])
+def test_files_number_their_rows_anew_where_a_tenth_repeats(repeats: int, led: bool, tmp_path: Path) -> None:
+    for name, first in (("a", 0), ("b", 30 - repeats)):
+        uids = list(range(first, first + 30))
+        write_parquet(tmp_path / f"train-{name}.parquet", pictures(range(30)) | {"uid": uids})
+    rows = rows_of(tmp_path)
+    found = [rows.key(row) for row in (0, 29, 30, 59)]
+    assert len({rows.key(row) for row in range(60)}) == 60
+    if led:
+        assert found == ["train-a/0", "train-a/29", "train-b/24", "train-b/53"]
+    else:
+        last_of_a, first_of_b = (" (row 29)", " (row 30)") if repeats else ("", "")
+        assert found == ["0", f"29{last_of_a}", f"{30 - repeats}{first_of_b}", f"{59 - repeats}"]
 
 
 def test_a_picture_on_two_lines_is_two_pairs_of_one_split(tmp_path: Path) -> None:
@@ -125,12 +138,9 @@ def test_a_picture_on_two_lines_is_two_pairs_of_one_split(tmp_path: Path) -> Non
     train, held_out = (opened(tmp_path, split, validation_share=0.3) for split in ("train", "validation"))
     assert len({*keys(train), *keys(held_out)}) == 40
     assert not {*numbers(train)} & {*numbers(held_out)}
-    with (tmp_path / "metadata.jsonl").open("a") as broken:
-        broken.write("{")
-    source = opened(tmp_path, validation_share=0.0)
-    with pytest.raises(DamagedCaption) as damage:
-        source[40]
-    assert damage.value.key == "metadata.jsonl line 41/00000040"
+    write_image_folder(tmp_path, [{"file_name": "0.png", "text": 5}] * 2)
+    with pytest.raises(DamagedCaption, match=r"^0\.png \(row 1\): caption is not text"):
+        opened(tmp_path, validation_share=0.0)[1]
 
 
 def test_a_cache_that_cannot_be_written_costs_time_alone(tmp_path: Path) -> None:
