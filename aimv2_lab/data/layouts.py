@@ -203,7 +203,8 @@ def _even_shards(rows: int, size: int) -> np.ndarray:
     """Ends of runs of rows of SHARD_BYTES each, where the whole has `size` bytes.
 
     What is read is the table in Arrow, where neighbours lie side by side. Its own batches and the groups of Parquet
-    files are no measure: of pictures HF writes 100 to one, too few to be mixed well in an order's windows.
+    files are no measure: of pictures HF writes 100 to one, too few to be mixed well in an order's windows. Measured
+    with rows of 40 kB and nothing cached: drawn from 4.8 GB, a row costs 1.2 MB of reading, drawn from one run 41 kB.
     """
     run = max(1, rows * SHARD_BYTES // max(size, 1))
     return np.append(np.arange(run, rows, run), rows)
