@@ -21,7 +21,7 @@ def rows_within(rows: Rows, data_recipe: DataRecipe, place: str) -> np.ndarray:
     does not keep.
     """
     if not (filters := thresholds(data_recipe.at_least, data_recipe.at_most)):
-        return np.ones(len(rows.keys), dtype=bool)
+        return np.ones(len(rows), dtype=bool)
     if not isinstance(rows, IndexedRows):
         raise no_index(data_recipe, place)
     counts = Counter[str]()

@@ -56,7 +56,7 @@ class RowSource:
     def __getitem__(self, index: int) -> Pair:
         """The pair; raises DamagedImage or DamagedCaption where it has none that can be used."""
         row_number = int(self.indices[index])
-        key = self.rows.keys[row_number]
+        key = self.rows.key(row_number)
         row = self.rows[row_number]
         return Pair(key, read_image(row, self.columns, self.folder, key), *read_captions(row, self.columns, key))
 
@@ -144,14 +144,14 @@ def _source(
         chosen = within & ((rows.shares < data_recipe.validation_share) == (split == "validation"))
     indices = np.flatnonzero(chosen)
     if not len(indices):
-        limits = f" within data.at_least and data.at_most (of {len(rows.keys)})" if not within.all() else ""
+        limits = f" within data.at_least and data.at_most (of {len(rows)})" if not within.all() else ""
         raise ValueError(
             f"{name}: none of {np.count_nonzero(within)} pairs{limits} is in the {split} split"
             + (f" with data.validation_share = {data_recipe.validation_share}: change it" if held_out else "")
         )
     about = [*stamps, rows.fingerprint, repr(columns)]
     fingerprint = blake2b("\n".join(about).encode("utf-8", "surrogatepass"), digest_size=16)
-    fingerprint.update(indices.astype("<i8").tobytes())
+    fingerprint.update(np.ascontiguousarray(indices, "<i8").data)
     return RowSource(f"{name}/{split}", fingerprint.hexdigest(), rows, columns, indices, folder)
 
 

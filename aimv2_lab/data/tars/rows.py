@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -51,10 +51,9 @@ class IndexedRows:
     def __len__(self) -> int:
         return int(self.shard_ends[-1]) if self.shards else 0
 
-    @property
-    def keys(self) -> Sequence[str]:
-        """Shard, folder and stem of every sample, read as they are asked for."""
-        return _Keys(self)
+    def key(self, row: int) -> str:
+        """Shard, folder and stem of a sample; raises IndexError."""
+        return self.index.key(self.sample(row))
 
     @property
     def shares(self) -> np.ndarray:
@@ -141,25 +140,6 @@ class IndexedRows:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: self.__dict__[name] for name in self.__dataclass_fields__}
-
-
-class _Keys(Sequence[str]):
-    """The keys of rows, in the mapped index."""
-
-    def __init__(self, rows: IndexedRows) -> None:
-        self.rows = rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[row] for row in range(*index.indices(len(self)))]
-        return self.rows.index.key(self.rows.sample(index))
 
 
 class _Indexed(NamedTuple):
