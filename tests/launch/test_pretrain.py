@@ -16,7 +16,9 @@ import pytest
 import torch
 
 from aimv2_lab import load_encoder
-from aimv2_lab.recipes import Recipe
+from aimv2_lab.data.mixture import open_mixture
+from aimv2_lab.data.tars.indexing import build_index
+from aimv2_lab.recipes import Recipe, recipe
 from aimv2_lab.training.run import read_metrics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -182,6 +184,27 @@ def test_damaged_pairs_of_both_splits_are_listed(tmp_path: Path) -> None:
         rows = [json.loads(line) for line in (run / name).read_text().splitlines()]
         assert rows
         assert {row["reason"] for row in rows} == {"zero bytes"}
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_shard_that_is_not_what_was_indexed_ends_the_run_in_one_line(workers: str, tmp_path: Path) -> None:
+    """Whoever reads it: the line names the shard and the place in it."""
+    samples = tmp_path / "samples"
+    shutil.copytree(ROOT / "data_samples" / "webdataset", samples)
+    build_index(samples)
+    shard = samples / "train-00000.tar"
+    first = open_mixture("train", recipe("tiny", {"data.source": str(samples)}).data, 32).order(0).place(0).row
+    assert first > 160  # of 192: what is read before the run begins, this pair and the first hundred, stays
+    content = bytearray(shard.read_bytes())
+    start, end = len(content) * 55 // 100, len(content) * 80 // 100
+    content[start:end] = bytes(end - start)
+    shard.write_bytes(content)
+    more = ("--data.tokenizer", "world", "--training.steps", "20", "--data.workers", workers)
+    done = launch(str(samples), tmp_path / "run", *more)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if "Error" in line or "StaleIndex" in line]
+    assert line.startswith(f"StaleIndex: {shard} at byte ") and "index again with" in line
+    assert "Traceback" not in done.stderr
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
