@@ -145,28 +145,30 @@ def train(engine: LocalEngine, data: RunData, recipe: AnyRecipe, run: Path, metr
     training, size = recipe.training, recipe.training.batch_size
     damage = DamageLog(run, recipe.data.damage_limit)
     engine.model.train()
-    bar = tqdm(total=training.steps, initial=engine.steps_done, desc=recipe.name, unit="step")
     since, done_then = time.perf_counter(), engine.steps_done
     steps_left = training.steps - engine.steps_done
-    for batch in batches(data.training, size, engine.steps_done * size, steps_left, recipe.data.workers):
-        result = train_step(engine, batch.to(engine.device), loss_counts(batch, recipe), recipe)
-        step = engine.steps_done
-        damage.record(batch.replaced, data.training.samples_by_source(step * size))
-        bar.update()
-        saves, validates = (_due(step, every, recipe) for every in (training.checkpoint_every, training.validate_every))
-        if saves or validates or _due(step, training.log_every, recipe):
-            values = {name: value.item() for name, value in result._asdict().items()}
-            _refuse_non_finite(values, step, batch, run)
-            rate = (step - done_then) * size / (time.perf_counter() - since)
-            metrics.write("train", step, **values, images_per_second=rate)
-            bar.set_postfix(pixel=f"{values['pixel']:.3f}", text=f"{values['text']:.3f}", images_per_s=f"{rate:.0f}")
-            if validates:
-                metrics.write("validation", step, **validation_losses(engine, data.validation, recipe, run))
-            if saves:
-                state = {"consumed_samples": step * size, "data": data.identity}
-                save_checkpoint(run, engine, state, training.checkpoints_kept)
-            since, done_then = time.perf_counter(), step
-    bar.close()
+    parts = batches(data.training, size, engine.steps_done * size, steps_left, recipe.data.workers)
+    with tqdm(total=training.steps, initial=engine.steps_done, desc=recipe.name, unit="step") as bar:
+        for batch in parts:
+            result = train_step(engine, batch.to(engine.device), loss_counts(batch, recipe), recipe)
+            step = engine.steps_done
+            damage.record(batch.replaced, data.training.samples_by_source(step * size))
+            bar.update()
+            saves = _due(step, training.checkpoint_every, recipe)
+            validates = _due(step, training.validate_every, recipe)
+            if saves or validates or _due(step, training.log_every, recipe):
+                values = {name: value.item() for name, value in result._asdict().items()}
+                _refuse_non_finite(values, step, batch, run)
+                rate = (step - done_then) * size / (time.perf_counter() - since)
+                metrics.write("train", step, **values, images_per_second=rate)
+                losses = {name: f"{values[name]:.3f}" for name in ("pixel", "text")}
+                bar.set_postfix(losses, images_per_s=f"{rate:.0f}")
+                if validates:
+                    metrics.write("validation", step, **validation_losses(engine, data.validation, recipe, run))
+                if saves:
+                    state = {"consumed_samples": step * size, "data": data.identity}
+                    save_checkpoint(run, engine, state, training.checkpoints_kept)
+                since, done_then = time.perf_counter(), step
 
 
 def _due(step: int, every: int, recipe: AnyRecipe) -> bool:
