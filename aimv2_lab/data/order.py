@@ -123,6 +123,14 @@ class MixedOrder:
         begun = np.bincount(self._block(blocks)[0][:slots], minlength=len(self.weights))
         return tuple(blocks * weight + int(count) for weight, count in zip(self.weights, begun, strict=True))
 
+    def before_repeats(self) -> int:
+        """How many positions from the start hold no pair twice: a source that is small for its weight ends it."""
+        lengths = np.array([order.length for order in self.orders])
+        block = int((lengths // self.weights).min())
+        sources, turns = self._block(block)
+        repeated = block * np.array(self.weights)[sources] + turns >= lengths[sources]
+        return block * sum(self.weights) + int(np.argmax(repeated))
+
     def _block(self, block: int) -> tuple[np.ndarray, np.ndarray]:
         """For every slot of a block, its source, and how many slots before it have the same."""
         return _remembered(self._blocks, block, lambda: _drawn_block(self.weights, self.seed, block))

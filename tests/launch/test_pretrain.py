@@ -152,6 +152,17 @@ def test_other_data_is_refused(finished: Path) -> None:
     assert "was started on other data: train.sources.1.fingerprint was" in done.stderr
 
 
+def test_a_checkpoint_that_is_not_of_this_run_is_refused(finished: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "copied"
+    shutil.copytree(finished, copied)
+    state = copied / "checkpoints" / "step-00000005" / "state.json"
+    stored = json.loads(state.read_text())
+    assert stored["consumed_samples"] == 40
+    state.write_text(json.dumps(stored | {"consumed_samples": 48}))
+    done = launch("data_samples/webdataset", copied, "--training.steps", "5", "--resume")
+    assert "step-00000005 was made after 48 samples, but its steps are 40" in done.stderr
+
+
 def test_a_run_without_checkpoints_goes_on_with_its_own_data_only(finished: Path, tmp_path: Path) -> None:
     started = tmp_path / "started"
     shutil.copytree(finished, started, ignore=shutil.ignore_patterns("checkpoints"))
