@@ -16,7 +16,7 @@ import numpy as np
 Sizes = Sequence[int] | np.ndarray
 Stream = Literal["order", "shards", "mixture", "caption", "crop", "prefix", "replacement"]
 
-ORDER_VERSION = 1  # raised whenever the same sources, weights and seed give another order than before
+ORDER_VERSION = 1  # raised whenever the same sources, weights and seed give another order or other draws than before
 WINDOW_SHARDS = 16  # shards read at the same time; our choice: some gigabytes, which a node's memory holds
 
 
