@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 import datasets
 import numpy as np
 
-from aimv2_lab.data.columns import KEY_NAMES, nested_names
+from aimv2_lab.data.columns import KEY_NAMES, nested_names, parse_json
 from aimv2_lab.data.damage import DamagedArchive, DamagedCaption
 from aimv2_lab.data.files import root_of
 from aimv2_lab.data.keys import ColumnLabels, Places, RowKeys
@@ -235,12 +235,13 @@ def _metadata_rows(files: tuple[Path, ...], root: Path) -> Iterator[dict[str, An
                 if line.strip():
                     named = (_json_object(line) or {}).get("file_name", f"{METADATA} line {number}")
                     key = str(named) if folder == "." else f"{folder}/{named}"
-                    yield {"key": key, "folder": folder, "line": line}
+                    # JSON can hold half of a character, which UTF-8 cannot.
+                    yield {"key": key.encode("utf-8", "backslashreplace").decode(), "folder": folder, "line": line}
 
 
 def _json_object(line: str) -> dict[str, Any] | None:
     try:
-        value = json.loads(line)
+        value = parse_json(line)
     except ValueError:
         return None
     return value if isinstance(value, dict) else None

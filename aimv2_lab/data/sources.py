@@ -17,6 +17,7 @@ from aimv2_lab.data.columns import Columns, find_columns, read_captions, read_im
 from aimv2_lab.data.files import root_of, visible_files
 from aimv2_lab.data.layouts import METADATA, FolderRows, Rows, TableRows, saved_tables
 from aimv2_lab.data.limits import no_index, rows_within
+from aimv2_lab.data.reading import with_retries
 from aimv2_lab.data.records import Pair, Source
 from aimv2_lab.data.tars.archive import TAR_SUFFIXES, tar_files
 from aimv2_lab.data.tars.rows import IndexedRows
@@ -54,10 +55,12 @@ class RowSource:
         return len(self.indices)
 
     def __getitem__(self, index: int) -> Pair:
-        """The pair; raises DamagedImage or DamagedCaption where it has none that can be used."""
+        """The pair; raises DamagedImage or DamagedCaption where it has none that can be used, OSError as `with_retries`
+        does.
+        """
         row_number = int(self.indices[index])
         key = self.rows.key(row_number)
-        row = self.rows[row_number]
+        row = with_retries(lambda: self.rows[row_number], f"{key} of {self.name}")
         return Pair(key, read_image(row, self.columns, self.folder, key), *read_captions(row, self.columns, key))
 
 

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from aimv2_lab.data.files import WRITING
 from aimv2_lab.formats.folder import (
     CHECKPOINTS,
     MODEL_FILE,
@@ -57,7 +58,7 @@ def save_checkpoint(run: Path, engine: LocalEngine, state: Mapping[str, Any], ke
     raises OSError, and earlier checkpoints stay as they are.
     """
     final = run / CHECKPOINTS / f"step-{engine.steps_done:08d}"
-    writing = final.with_name(f"writing-{final.name}")
+    writing = final.with_name(f"{WRITING}{final.name}")
     shutil.rmtree(writing, ignore_errors=True)
     writing.mkdir(parents=True)
     try:
@@ -100,6 +101,6 @@ def _prune(run: Path, kept: int) -> None:
     """Remove old checkpoints and what a killed save left; a folder is renamed first, so that none is half there."""
     for old in checkpoints(run)[:-kept]:
         os.replace(old, old.with_name(f"old-{old.name}"))
-    for pattern in ("old-*", "writing-*"):
+    for pattern in ("old-*", f"{WRITING}*"):
         for left in (run / CHECKPOINTS).glob(pattern):
             shutil.rmtree(left)

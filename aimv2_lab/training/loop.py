@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,15 @@ from aimv2_lab.model.objective import LossCounts
 from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe, Recipe
 from aimv2_lab.training.checkpoint import load_checkpoint, save_checkpoint
 from aimv2_lab.training.engine import LocalEngine, pick_device
-from aimv2_lab.training.run import TOKENIZER, Metrics, create_run, find_checkpoint, is_run, refuse_other_data
+from aimv2_lab.training.run import (
+    TOKENIZER,
+    Metrics,
+    create_run,
+    find_checkpoint,
+    is_run,
+    refuse_other_data,
+    refuse_other_state,
+)
 from aimv2_lab.training.step import batch_losses, loss_counts, train_step
 
 TOKENIZER_CAPTIONS = 20_000  # captions that a tokenizer of the run's own is trained on, at most; our choice
@@ -91,10 +100,18 @@ def _captions(source: MixedSource) -> list[str]:
 def validation_losses(engine: LocalEngine, dataset: PairDataset, recipe: AnyRecipe, run: Path) -> dict[str, float]:
     """The losses over the first `validation_batches` batches of the validation split, the same ones every time.
 
-    Damaged pairs are replaced as in training, and listed in the run folder's damage_validation.jsonl.
+    Fewer, or one smaller one, where more would hold a pair twice. Damaged pairs are replaced as in training, and listed
+    in the run folder's damage_validation.jsonl.
     """
-    size = min(recipe.training.batch_size, len(dataset.source))
-    steps = max(min(recipe.training.validation_batches, len(dataset.source) // size), 1)
+    training, pairs = recipe.training, dataset.order.before_repeats()
+    size = min(training.batch_size, pairs)
+    steps = min(training.validation_batches, pairs // size)
+    if steps * size < training.batch_size * training.validation_batches:
+        warnings.warn(
+            f"validation uses {steps * size} pairs, not training.validation_batches = {training.validation_batches} of "
+            f"{training.batch_size}: among more, pairs of {_first_used_up(dataset)} would be there twice",
+            stacklevel=2,
+        )
     parts = list(batches(dataset, size, 0, steps, recipe.data.workers))
     replaced = [found for batch in parts for found in batch.replaced]
     damage = DamageLog(run, recipe.data.damage_limit, "damage_validation.jsonl")
@@ -110,6 +127,10 @@ def validation_losses(engine: LocalEngine, dataset: PairDataset, recipe: AnyReci
     engine.model.train()
     total, pixel, text = torch.stack(shares).sum(dim=0).tolist()
     return {"total": total, "pixel": pixel, "text": text}
+
+
+def _first_used_up(dataset: PairDataset) -> str:
+    return dataset.source.names[dataset.order.place(dataset.order.before_repeats()).source]
 
 
 def pretrain(recipe: AnyRecipe, run: Path, resume: bool = False) -> LocalEngine:
@@ -128,7 +149,8 @@ def pretrain(recipe: AnyRecipe, run: Path, resume: bool = False) -> LocalEngine:
     else:
         create_run(run, recipe, data.tokenizer, data.identity)
     if checkpoint is not None:
-        load_checkpoint(checkpoint, engine)
+        state = load_checkpoint(checkpoint, engine)
+        refuse_other_state(checkpoint, state, engine.steps_done * recipe.training.batch_size, data.identity)
     metrics = Metrics(run, engine.steps_done)
     try:
         train(engine, data, recipe, run, metrics)
@@ -145,28 +167,30 @@ def train(engine: LocalEngine, data: RunData, recipe: AnyRecipe, run: Path, metr
     training, size = recipe.training, recipe.training.batch_size
     damage = DamageLog(run, recipe.data.damage_limit)
     engine.model.train()
-    bar = tqdm(total=training.steps, initial=engine.steps_done, desc=recipe.name, unit="step")
     since, done_then = time.perf_counter(), engine.steps_done
     steps_left = training.steps - engine.steps_done
-    for batch in batches(data.training, size, engine.steps_done * size, steps_left, recipe.data.workers):
-        result = train_step(engine, batch.to(engine.device), loss_counts(batch, recipe), recipe)
-        step = engine.steps_done
-        damage.record(batch.replaced, data.training.samples_by_source(step * size))
-        bar.update()
-        saves, validates = (_due(step, every, recipe) for every in (training.checkpoint_every, training.validate_every))
-        if saves or validates or _due(step, training.log_every, recipe):
-            values = {name: value.item() for name, value in result._asdict().items()}
-            _refuse_non_finite(values, step, batch, run)
-            rate = (step - done_then) * size / (time.perf_counter() - since)
-            metrics.write("train", step, **values, images_per_second=rate)
-            bar.set_postfix(pixel=f"{values['pixel']:.3f}", text=f"{values['text']:.3f}", images_per_s=f"{rate:.0f}")
-            if validates:
-                metrics.write("validation", step, **validation_losses(engine, data.validation, recipe, run))
-            if saves:
-                state = {"consumed_samples": step * size, "data": data.identity}
-                save_checkpoint(run, engine, state, training.checkpoints_kept)
-            since, done_then = time.perf_counter(), step
-    bar.close()
+    parts = batches(data.training, size, engine.steps_done * size, steps_left, recipe.data.workers)
+    with tqdm(total=training.steps, initial=engine.steps_done, desc=recipe.name, unit="step") as bar:
+        for batch in parts:
+            result = train_step(engine, batch.to(engine.device), loss_counts(batch, recipe), recipe)
+            step = engine.steps_done
+            damage.record(batch.replaced, data.training.samples_by_source(step * size))
+            bar.update()
+            saves = _due(step, training.checkpoint_every, recipe)
+            validates = _due(step, training.validate_every, recipe)
+            if saves or validates or _due(step, training.log_every, recipe):
+                values = {name: value.item() for name, value in result._asdict().items()}
+                _refuse_non_finite(values, step, batch, run)
+                rate = (step - done_then) * size / (time.perf_counter() - since)
+                metrics.write("train", step, **values, images_per_second=rate)
+                losses = {name: f"{values[name]:.3f}" for name in ("pixel", "text")}
+                bar.set_postfix(losses, images_per_s=f"{rate:.0f}")
+                if validates:
+                    metrics.write("validation", step, **validation_losses(engine, data.validation, recipe, run))
+                if saves:
+                    state = {"consumed_samples": step * size, "data": data.identity}
+                    save_checkpoint(run, engine, state, training.checkpoints_kept)
+                since, done_then = time.perf_counter(), step
 
 
 def _due(step: int, every: int, recipe: AnyRecipe) -> bool:
