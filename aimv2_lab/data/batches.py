@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from aimv2_lab.data.damage import DamagedCaption, DamagedPair, Replacement, TooMuchDamage
 from aimv2_lab.data.images import decode_image, decode_pixels
@@ -258,6 +259,30 @@ class _PositionSampler(Sampler[list[int]]):
         return (list(range(start, start + self.rank_batch_size)) for start in starts)
 
 
+class _Batches(Dataset["Batch | Exception"]):
+    """Batches by their positions, or the error met there.
+
+    Errors that end a run plainly are handed over: a loader would raise one whose message is a worker's traceback.
+    """
+
+    def __init__(self, dataset: PairDataset) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, positions: list[int]) -> Batch | Exception:
+        try:
+            return self.dataset.collate([self.dataset[position] for position in positions])
+        except (ValueError, OSError, TooMuchDamage) as error:
+            if get_worker_info() is not None:  # where it was raised is lost on the way
+                error.add_note(traceback.format_exc())
+            return error
+
+
+def _raised(batch: Batch | Exception) -> Batch:
+    if isinstance(batch, Exception):
+        raise batch
+    return batch
+
+
 def batches(
     dataset: PairDataset,
     batch_size: int,
@@ -271,22 +296,23 @@ def batches(
 
     A global batch holds `batch_size` consecutive positions whatever the ranks and workers; rank r has the r-th of
     `world_size` equal runs of them. The state of the iteration is the position alone. Raises ValueError where
-    `batch_size` is not a multiple of `world_size` or the rank is not below it.
+    `batch_size` is not a multiple of `world_size` or the rank is not below it; as it is read, what the source raises,
+    the same from a worker as without one.
     """
     if batch_size < 1 or batch_size % world_size or not 0 <= rank < world_size:
         raise ValueError(f"batch size {batch_size} cannot be cut into {world_size} equal parts (rank {rank})")
     rank_batch_size = batch_size // world_size
     positions = _PositionSampler(start_position + rank * rank_batch_size, batch_size, rank_batch_size, steps)
     loader = DataLoader(
-        dataset,
-        batch_sampler=positions,
+        _Batches(dataset),
+        batch_size=None,  # a batch is an item
+        sampler=positions,
         num_workers=workers,
-        collate_fn=dataset.collate,
         worker_init_fn=_quiet_tokenizers,
         # A generator of its own: else making the loader would draw from torch's global one.
         generator=torch.Generator(),
     )
-    return iter(loader)
+    return map(_raised, loader)
 
 
 def _quiet_tokenizers(_worker: int) -> None:

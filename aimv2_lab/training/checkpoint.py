@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from aimv2_lab.data.files import WRITING
 from aimv2_lab.formats.folder import (
     CHECKPOINTS,
     MODEL_FILE,
@@ -39,7 +40,7 @@ def save_checkpoint(run: Path, engine: Engine, state: Mapping[str, Any], kept: i
     raises OSError, or RankFailed where there are other ranks, and earlier checkpoints stay as they are.
     """
     final = run / CHECKPOINTS / f"step-{engine.steps_done:08d}"
-    writing = final.with_name(f"writing-{final.name}")
+    writing = final.with_name(f"{WRITING}{final.name}")
     ranks = engine.ranks
     # One after the other, so that the first rank never holds both.
     ranks.on_first(partial(_written, writing, partial(_write_model, writing, engine.model.recipe, engine.weights())))
@@ -97,6 +98,6 @@ def _prune(run: Path, kept: int) -> None:
     """Remove old checkpoints and what a killed save left; a folder is renamed first, so that none is half there."""
     for old in checkpoints(run)[:-kept]:
         os.replace(old, old.with_name(f"old-{old.name}"))
-    for pattern in ("old-*", "writing-*"):
+    for pattern in ("old-*", f"{WRITING}*"):
         for left in (run / CHECKPOINTS).glob(pattern):
             shutil.rmtree(left)

@@ -1,3 +1,4 @@
+import errno
 import itertools
 import pickle
 from collections import Counter
@@ -9,7 +10,9 @@ import pytest
 import torch
 
 from aimv2_lab.data.batches import Batch, PairDataset, Sample, batches
-from aimv2_lab.data.damage import DamagedImage, TooMuchDamage
+from aimv2_lab.data.damage import DamagedArchive, DamagedImage, TooMuchDamage
+from aimv2_lab.data.records import Pair
+from aimv2_lab.data.tars.index import StaleIndex
 from aimv2_lab.data.transforms import evaluation_view
 from aimv2_lab.recipes import recipe
 from tests.data.generated import Bytes, ListSource, picture
@@ -232,6 +235,37 @@ def test_replacements_differ_from_place_to_place() -> None:
 def test_a_source_with_nothing_usable_stops() -> None:
     with pytest.raises(TooMuchDamage, match=r"position 0 of list: 16 pairs .* zero bytes"):
         dataset(ListSource(LENGTH, damaged=range(LENGTH)))[0]
+
+
+class Broken(ListSource):
+    """From the ninth pair on, reading raises what it is given."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(LENGTH)
+        self.error = error
+
+    def __getitem__(self, index: int) -> Pair:
+        if index > 8:
+            raise self.error
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    "error",
+    [
+        DamagedArchive("00003.tar gives 5 of 9 bytes at byte 1024"),
+        StaleIndex("00003.tar at byte 1024 does not hold the jpg that was indexed there"),
+        OSError(errno.ESTALE, "Stale file handle 8 times over: 00003.tar at byte 1024"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_are_the_same_from_a_worker(workers: int, error: Exception) -> None:
+    """Type, message and number; the worker's traceback is a note."""
+    with pytest.raises(type(error)) as raised:
+        list(batches(dataset(Broken(error)), 8, 0, 6, workers))
+    assert str(raised.value) == str(error) and raised.value.args == error.args
+    assert ("raise self.error" in "".join(getattr(raised.value, "__notes__", []))) == (workers > 0)
 
 
 def test_damage_survives_the_way_from_a_worker() -> None:

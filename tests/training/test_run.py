@@ -10,7 +10,14 @@ from aimv2_lab.data import batches
 from aimv2_lab.data.batches import PairDataset
 from aimv2_lab.data.mixture import MixedSource
 from aimv2_lab.recipes import recipe
-from aimv2_lab.training.run import DATA_FILE, refuse_other_data
+from aimv2_lab.training.run import (
+    DATA_FILE,
+    create_run,
+    find_checkpoint,
+    refuse_other_data,
+    refuse_other_state,
+    replace_text,
+)
 from tests.data.generated import Bytes, ListSource
 
 
@@ -52,3 +59,34 @@ def test_a_source_that_is_gone_is_shown(tmp_path: Path) -> None:
     now = identity()
     del now["sources"]["2"]
     assert "train.sources.2.weight was 1, is None" in refused(tmp_path, now)
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    """Copied into the run folder, or edited: it was reached after other samples, or on other data."""
+    state = {"consumed_samples": 80, "data": {"train": identity()}}
+    refuse_other_state(tmp_path, json.loads(json.dumps(state)), 80, {"train": identity()})
+    with pytest.raises(ValueError, match="made after 80 samples, but its steps are 88"):
+        refuse_other_state(tmp_path, state, 88, {"train": identity()})
+    with pytest.raises(ValueError, match=r"train\.sources\.2\.weight was 1, is 2"):
+        refuse_other_state(tmp_path, state, 80, {"train": identity(weights=(3, 2))})
+
+
+def test_what_a_killed_start_left_is_no_hindrance_and_goes(tmp_path: Path) -> None:
+    plan = recipe("tiny")
+    for name in ("writing-recipe.json", "writing-0a1b2c3d-recipe.json"):
+        (tmp_path / name).write_text("{")
+    assert find_checkpoint(tmp_path, plan, resume=False) is None
+    create_run(tmp_path, plan, None, {})
+    assert {path.name for path in tmp_path.iterdir()} == {"recipe.json", "environment.json", "data.json"}
+
+
+def test_a_text_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "metrics.jsonl"
+    replace_text(file, "old")
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "write_text", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            replace_text(file, "new")
+    assert file.read_text() == "old" and list(tmp_path.iterdir()) == [file]
+    replace_text(file, "new")
+    assert file.read_text() == "new" and list(tmp_path.iterdir()) == [file]
