@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from aimv2_lab.data.batches import Batch, PairDataset, batches
+from aimv2_lab.data.batches import Batch, PairDataset
 from aimv2_lab.data.mixture import MixedSource
+from aimv2_lab.model.objective import LossCounts
+from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training import validation
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import build_model
+from aimv2_lab.training.step import loss_counts
 from aimv2_lab.training.validation import validation_losses
 from tests.data.generated import Bytes, ListSource
 from tests.training.toy import SMALL
@@ -23,15 +24,14 @@ PLAN = SMALL.change({"decoder.vocabulary": 256, "training.validation_batches": 5
 
 
 def used(monkeypatch: pytest.MonkeyPatch, run: Path, lengths: dict[str, int], weights: tuple[int, ...]) -> list[str]:
-    """The keys of the pairs that validation reads."""
+    """The keys of the pairs that validation counts."""
     keys: list[str] = []
 
-    def noted(*arguments: Any) -> Iterator[Batch]:
-        for batch in batches(*arguments):
-            keys.extend(batch.keys)
-            yield batch
+    def noted(batch: Batch, recipe: AnyRecipe) -> LossCounts:
+        keys.extend(batch.keys)
+        return loss_counts(batch, recipe)
 
-    monkeypatch.setattr(validation, "batches", noted)
+    monkeypatch.setattr(validation, "loss_counts", noted)
     sources = [ListSource(length, name=name) for name, length in lengths.items()]
     mixed = MixedSource(sources, weights, tuple(lengths))
     parts = [{"source": name, "weight": weight} for name, weight in zip(lengths, weights, strict=True)]
