@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,7 +56,9 @@ def _walked(folder: Path, reached: dict[Path, Path]) -> Iterator[Path]:
 def _refuse_dangling(link: Path) -> None:
     try:
         link.stat()
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
         raise FileNotFoundError(
             f"{link} is a link to {os.readlink(link)}, where nothing is: fetch or mount what it leads to, or remove it"
         ) from None

@@ -223,15 +223,13 @@ def test_json_nested_to_the_limit_is_read() -> None:
         ("half \ud83d.png", "no name of a file: .*surrogates"),
         ("folder.png", "file not found: Is a directory"),
         ("0.png/inside.png", "file not found: Not a directory"),
-        ("circle.png", "file not found: Too many levels"),
     ],
-    ids=["missing", "long", "long path", "zero byte", "half a character", "folder", "in a file", "link to itself"],
+    ids=["missing", "long", "long path", "zero byte", "half a character", "folder", "in a file"],
 )
 def test_names_that_name_no_picture_are_damage(name: str, reason: str, tmp_path: Path) -> None:
     lines = [{"file_name": f"{number}.png", "text": f"caption {number}"} for number in range(3)]
     write_image_folder(tmp_path, lines)
     (tmp_path / "folder.png").mkdir()
-    (tmp_path / "circle.png").symlink_to("circle.png")
     lines[1]["file_name"] = name
     (tmp_path / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     refused(tmp_path, 1, DamagedImage, reason)

@@ -68,6 +68,10 @@ def test_a_link_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "b").symlink_to("../unmounted/b")
     with pytest.raises(FileNotFoundError, match=r"/b is a link to \.\./unmounted/b, where nothing is"):
         visible_files(tmp_path)
+    (tmp_path / "b").unlink()
+    (tmp_path / "b").symlink_to("b")
+    with pytest.raises(FileNotFoundError, match=r"/b is a link to b, where nothing is"):
+        visible_files(tmp_path)
 
 
 @pytest.mark.parametrize("ending", [*UNFINISHED, ".TMP"])
