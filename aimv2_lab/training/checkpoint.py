@@ -26,28 +26,19 @@ from aimv2_lab.formats.folder import (
     save_model,
 )
 from aimv2_lab.training.engine import LocalEngine
+from aimv2_lab.training.optimizer_state import restore_state, state_tensors
 
 OPTIMIZER_FILE, STATE_FILE = "optimizer.safetensors", "state.json"
 
 
 def optimizer_tensors(engine: LocalEngine) -> dict[str, Tensor]:
     """The optimizer's state as flat tensors named `<state>.<parameter>`, e.g. `exp_avg.encoder.norm.weight`."""
-    state = engine.optimizer.state
-    return {
-        f"{kind}.{name}": value.detach().cpu().contiguous()
-        for name, parameter in engine.model.named_parameters()
-        for kind, value in state[parameter].items()
-    }
+    return state_tensors(engine.model, engine.optimizer)
 
 
 def restore_optimizer(engine: LocalEngine, tensors: Mapping[str, Tensor]) -> None:
-    """Give the optimizer back the state that `optimizer_tensors` flattened; the step counters stay on the CPU."""
-    parameters = dict(engine.model.named_parameters())
-    for name, value in tensors.items():
-        kind, parameter_name = name.split(".", maxsplit=1)
-        parameter = parameters[parameter_name]
-        place = value if kind == "step" else value.to(parameter.device)
-        engine.optimizer.state[parameter][kind] = place
+    """Give the optimizer back the state that `optimizer_tensors` flattened."""
+    restore_state(engine.model, engine.optimizer, tensors)
 
 
 def save_checkpoint(run: Path, engine: LocalEngine, state: Mapping[str, Any], kept: int) -> Path:

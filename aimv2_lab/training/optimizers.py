@@ -1,4 +1,4 @@
-"""AdamW with the paper's decay, and the learning rate of every step."""
+"""The recipe's optimizer with the paper's decay, and the learning rate of every step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from aimv2_lab.recipes import TrainingRecipe
+from aimv2_lab.recipes import AnyRecipe, TrainingRecipe
+from aimv2_lab.training.matrix_methods import build_matrix_method
+from aimv2_lab.training.matrix_optimizer import MatrixOptimizer, is_hidden_matrix
 
 _NOT_DECAYED = ("positions", "start")  # position tables and the start vector, beside every vector parameter
 
@@ -18,18 +20,38 @@ def decays(name: str, parameter: Tensor) -> bool:
     return parameter.ndim > 1 and not leaf.endswith(_NOT_DECAYED)
 
 
-def build_optimizer(model: nn.Module, training: TrainingRecipe) -> torch.optim.AdamW:
-    """torch's AdamW with "fully decoupled" decay: every step multiplies weights by 1 - weight_decay * lr / peak_lr.
+def build_optimizer(model: nn.Module, training: TrainingRecipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer over every parameter: fused AdamW, or SOAP or Muon for hidden matrices beside it.
 
-    torch multiplies by 1 - lr * decay, so the decay it is given is weight_decay / peak_lr. Source: paper, Table A1; the
-    formula from the released training code.
+    `training.decay` "decoupled" multiplies weights by 1 - weight_decay * lr / peak_lr at every step (paper, Table A1;
+    the formula from the released training code), "ordinary" by 1 - weight_decay * lr, as torch's AdamW does (AIM v1).
     """
-    named = list(model.named_parameters())
+    decay = training.weight_decay / (training.peak_lr if training.decay == "decoupled" else 1.0)
+    named, matrices = dict(model.named_parameters()), dict[str, nn.Parameter]()
+    if training.optimizer != "adamw":
+        matrices = {name: p for name, p in named.items() if is_hidden_matrix(name, p)}
+    rest = {name: p for name, p in named.items() if name not in matrices}
     groups = [
-        {"params": [p for n, p in named if decays(n, p)], "weight_decay": training.weight_decay / training.peak_lr},
-        {"params": [p for n, p in named if not decays(n, p)], "weight_decay": 0.0},
+        {"params": [p for n, p in rest.items() if decays(n, p)], "weight_decay": decay},
+        {"params": [p for n, p in rest.items() if not decays(n, p)], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=training.peak_lr, betas=training.betas, eps=training.adam_eps)
+    adamw = torch.optim.AdamW(groups, lr=training.peak_lr, betas=training.betas, eps=training.adam_eps, fused=True)
+    if training.optimizer == "adamw":
+        return adamw
+    return MatrixOptimizer(matrices, lambda views: build_matrix_method(views, training, decay), adamw)
+
+
+def check_matrix_optimizer(recipe: AnyRecipe) -> None:
+    """Raise ValueError for SOAP or Muon under a ZeRO stage that flattens matrices; for runs under DeepSpeed.
+
+    There a library's SOAP runs on as plain Adam without a word, and Muon stops at its first matrix.
+    """
+    optimizer, stage = recipe.training.optimizer, recipe.engine.zero_stage
+    if optimizer != "adamw" and stage != 0:
+        raise ValueError(
+            f"training.optimizer = {optimizer!r} with engine.zero_stage = {stage}: ZeRO 1 … 3 flattens the matrices "
+            "that it preconditions. Set engine.zero_stage 0, or training.optimizer adamw"
+        )
 
 
 def learning_rate(step: int, training: TrainingRecipe) -> float:
