@@ -36,7 +36,7 @@ def _soap_class() -> Callable[..., Optimizer]:
         soap: Callable[..., Optimizer] = import_module(SOAP_PACKAGE).SOAP
     except ImportError as error:
         raise ImportError(
-            f"training.optimizer = 'soap' needs {SOAP_PACKAGE}: pip install -c constraints.txt -e '.[optimizers]', or "
+            f"training.optimizer = 'soap' needs {SOAP_PACKAGE}: pip install -c constraints.txt -e '.[soap]', or "
             "choose adamw or muon, which torch has"
         ) from error
     return soap
@@ -45,8 +45,7 @@ def _soap_class() -> Callable[..., Optimizer]:
 class Muon(torch.optim.Muon):
     """torch's Muon, computed in the gradient's own precision on a CPU.
 
-    torch orthogonalises in bfloat16 wherever it runs, which a CPU without bfloat16 arithmetic emulates, at 95 times
-    the time of AdamW.
+    torch orthogonalises in bfloat16 wherever it runs; a CPU without bfloat16 arithmetic emulates it, many times slower.
     """
 
     @torch.no_grad()
@@ -70,15 +69,17 @@ def _in_own_precision() -> Iterator[None]:
         _muon._zeropower_via_newtonschulz = torch_own
 
 
-def orthogonalise(matrix: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float) -> Tensor:
+def orthogonalise(grad: Tensor, ns_coefficients: tuple[float, float, float], ns_steps: int, eps: float) -> Tensor:
     """Newton-Schulz iterations that draw the singular values of a matrix (rows, columns) to about 1.
 
-    What torch's `_zeropower_via_newtonschulz` does, in the matrix's own precision. Source: Muon's reference code.
+    What torch's `_zeropower_via_newtonschulz` does, in the matrix's own precision; it is called by torch, hence the
+    names. Source: Muon's reference code.
     """
-    a, b, c = coefficients
-    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    found = wide / wide.norm().clamp(min=eps)  # so that no singular value is above 1
-    for _ in range(steps):
+    a, b, c = ns_coefficients
+    tall = grad.shape[0] > grad.shape[1]
+    found = grad.T if tall else grad
+    found = found / found.norm().clamp(min=eps)  # so that no singular value is above 1
+    for _ in range(ns_steps):
         gram = found @ found.T
         found = torch.addmm(found, torch.addmm(gram, gram, gram, beta=b, alpha=c), found, beta=a)
-    return found.T if wide is not matrix else found
+    return found.T if tall else found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -21,24 +22,38 @@ def decays(name: str, parameter: Tensor) -> bool:
 
 
 def build_optimizer(model: nn.Module, training: TrainingRecipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer over every parameter: fused AdamW, or SOAP or Muon for hidden matrices beside it.
+    """The recipe's optimizer over every parameter: AdamW, or SOAP or Muon for hidden matrices and AdamW for the rest.
 
-    `training.decay` "decoupled" multiplies weights by 1 - weight_decay * lr / peak_lr at every step (paper, Table A1;
-    the formula from the released training code), "ordinary" by 1 - weight_decay * lr, as torch's AdamW does (AIM v1).
+    Raises ValueError where SOAP or Muon finds no matrix, ImportError where SOAP's library is missing.
     """
-    decay = training.weight_decay / (training.peak_lr if training.decay == "decoupled" else 1.0)
-    named, matrices = dict(model.named_parameters()), dict[str, nn.Parameter]()
-    if training.optimizer != "adamw":
-        matrices = {name: p for name, p in named.items() if is_hidden_matrix(name, p)}
-    rest = {name: p for name, p in named.items() if name not in matrices}
-    groups = [
-        {"params": [p for n, p in rest.items() if decays(n, p)], "weight_decay": decay},
-        {"params": [p for n, p in rest.items() if not decays(n, p)], "weight_decay": 0.0},
-    ]
-    adamw = torch.optim.AdamW(groups, lr=training.peak_lr, betas=training.betas, eps=training.adam_eps, fused=True)
+    named = dict(model.named_parameters())
     if training.optimizer == "adamw":
-        return adamw
-    return MatrixOptimizer(matrices, lambda views: build_matrix_method(views, training, decay), adamw)
+        return build_adamw(named, training)
+    matrices = {name: parameter for name, parameter in named.items() if is_hidden_matrix(name, parameter)}
+    rest = {name: parameter for name, parameter in named.items() if name not in matrices}
+    return MatrixOptimizer(
+        matrices,
+        lambda views: build_matrix_method(views, training, torch_decay(training)),
+        build_adamw(rest, training),
+    )
+
+
+def build_adamw(named: Mapping[str, nn.Parameter], training: TrainingRecipe) -> torch.optim.AdamW:
+    """torch's fused AdamW over named parameters, in two groups: those that decay and those that do not."""
+    groups = [
+        {"params": [p for n, p in named.items() if decays(n, p)], "weight_decay": torch_decay(training)},
+        {"params": [p for n, p in named.items() if not decays(n, p)], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=training.peak_lr, betas=training.betas, eps=training.adam_eps, fused=True)
+
+
+def torch_decay(training: TrainingRecipe) -> float:
+    """The decay to give torch's optimizers, which multiply weights by 1 - lr * decay at every step.
+
+    "decoupled" multiplies by 1 - weight_decay * lr / peak_lr (paper, Table A1; the formula from the released training
+    code), "ordinary" by 1 - weight_decay * lr (AIM v1).
+    """
+    return training.weight_decay / (training.peak_lr if training.decay == "decoupled" else 1.0)
 
 
 def check_matrix_optimizer(recipe: AnyRecipe) -> None:

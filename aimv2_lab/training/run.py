@@ -119,7 +119,7 @@ def refuse_other_data(folder: Path, data: Mapping[str, Any]) -> None:
 def environment() -> dict[str, Any]:
     """Versions and machine, for the record."""
     packages = ("torch", "numpy", "pillow", "datasets", "transformers", "tokenizers", "aimv2_lab")
-    extras = [name for name in ("simplejpeg",) if find_spec(name)]
+    extras = [name for name in ("simplejpeg", "pytorch_optimizer") if find_spec(name)]
     cuda = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
     return {
         "python": platform.python_version(),
