@@ -248,6 +248,7 @@ class TrainingRecipe:
     weight_decay: float = 1e-4
     decay: Literal["decoupled", "ordinary"] = "decoupled"
     gradient_clip: float = 1.0
+    loss_limit: float = 3.0  # times the median of the losses before; a step beyond it stops the run; our choice
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     seed: int = 0
     log_every: int = 10
@@ -263,6 +264,7 @@ class TrainingRecipe:
             check_range(f"training.{name}", getattr(self, name), least)
         for name in ("peak_lr", "adam_eps", "gradient_clip"):
             check_range(f"training.{name}", getattr(self, name), 1e-20)
+        check_range("training.loss_limit", self.loss_limit, 1.0)
 
 
 @dataclass(frozen=True)

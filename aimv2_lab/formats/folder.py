@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -19,8 +20,13 @@ RECIPE_FILE, MODEL_FILE, CHECKPOINTS = "recipe.json", "model.safetensors", "chec
 
 def save_model(folder: Path, model: AnyModel) -> None:
     """Write a model's recipe and weights into an existing folder."""
-    (folder / RECIPE_FILE).write_text(model.recipe.to_json())
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_weights(folder, model.recipe, model.state_dict())
+
+
+def save_weights(folder: Path, recipe: AnyRecipe, weights: Mapping[str, Tensor]) -> None:
+    """Write a recipe and the weights by name of the model it describes into an existing folder."""
+    (folder / RECIPE_FILE).write_text(recipe.to_json())
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     save_file(tensors, folder / MODEL_FILE, metadata={"format": "pt"})
 
 

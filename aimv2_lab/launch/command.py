@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from torch import distributed
 
 from aimv2_lab.data.damage import TooMuchDamage
 from aimv2_lab.fields import UnknownName
 from aimv2_lab.recipes import AnyRecipe, recipe
+from aimv2_lab.training.ranks import RankFailed
+from aimv2_lab.training.stopping import STOPPED, Preempted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,11 +64,24 @@ def read_mixture(file: str) -> list[Any]:
 def end_plainly(command: Callable[[], None], go_on: str = "add --resume to go on from the newest checkpoint") -> None:
     """Run a command; bad input ends with one line that says what to do, not with a traceback.
 
-    `go_on` is what to do after an interruption.
+    `go_on` is what to do after an interruption. Of several ranks that fail together, the first one speaks.
     """
     try:
         command()
+    except Preempted as stop:
+        if _speaks():
+            print(f"Preempted: {stop}", file=sys.stderr)
+        sys.exit(STOPPED)
+    except RankFailed as error:
+        sys.exit(str(error) if _speaks() else 1)
     except (UnknownName, ValueError, OSError, FloatingPointError, TooMuchDamage) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+        sys.exit(f"{type(error).__name__}: {error}" if _speaks() else 1)
+    except distributed.DistError as error:
+        sys.exit(f"rank {os.environ.get('RANK', 0)} lost the others: {error}")
     except KeyboardInterrupt:
         sys.exit(f"interrupted; {go_on}")
+
+
+def _speaks() -> bool:
+    """Whether this process is the one whose words are shown: the first rank, or the only process."""
+    return os.environ.get("RANK", "0") == "0"

@@ -1,15 +1,21 @@
 """Pre-train a recipe:  python -m aimv2_lab.launch.pretrain --recipe small --data DIR
 
+The same module under a launcher trains on many ranks with DeepSpeed:
+deepspeed --module aimv2_lab.launch.pretrain --recipe aimv2-large-224 --data DIR, or torchrun, or srun.
 Every field of the recipe can be set, e.g. `--training.steps 500`; `--recipe NAME --help` lists them with their values.
 """
 
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from aimv2_lab.launch.command import Options, end_plainly, read_command
+from aimv2_lab.recipes import AnyRecipe
+from aimv2_lab.training.engine import Engine
 from aimv2_lab.training.loop import pretrain
+from aimv2_lab.training.ranks import launched
 from aimv2_lab.training.run import read_metrics
 
 
@@ -20,12 +26,23 @@ def run_pretraining(options: Options) -> None:
             f"recipe {options.recipe.name} names no data: add --data FOLDER, FILE, HUB_NAME or SOURCES.json"
         )
     run = options.run or Path("runs") / options.recipe.name
-    pretrain(options.recipe, run, options.resume)
+    engine = train_as_launched(options.recipe, run, options.resume)
+    if not engine.ranks.is_first:
+        return
     last = read_metrics(run, "validation")[-1]
     losses = f"pixel loss {last['pixel']:.3f}"
     if options.recipe.text_tokens:
         losses += f", caption loss {last['text']:.3f}"
     print(f"step {last['step']}: validation {losses}; run in {run}")
+
+
+def train_as_launched(recipe: AnyRecipe, run: Path, resume: bool) -> Engine:
+    """Train with the plain engine, or, where a launcher has started this process, with DeepSpeed's."""
+    if not launched():
+        return pretrain(recipe, run, resume)
+    from aimv2_lab.training.deepspeed_engine import DeepSpeedEngine, start_ranks  # takes seconds
+
+    return pretrain(recipe, run, resume, start_ranks(), partial(DeepSpeedEngine, log=run / "deepspeed.log"))
 
 
 def main() -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,58 +24,63 @@ from aimv2_lab.formats.folder import (
     checkpoints,
     newest_checkpoint,
     read_tensors,
-    save_model,
+    save_weights,
 )
-from aimv2_lab.training.engine import LocalEngine
-from aimv2_lab.training.optimizer_state import restore_state, state_tensors
+from aimv2_lab.recipes import AnyRecipe
+from aimv2_lab.training.engine import Engine
 
 OPTIMIZER_FILE, STATE_FILE = "optimizer.safetensors", "state.json"
 
 
-def optimizer_tensors(engine: LocalEngine) -> dict[str, Tensor]:
-    """The optimizer's state as flat tensors named `<state>.<parameter>`, e.g. `exp_avg.encoder.norm.weight`."""
-    return state_tensors(engine.model, engine.optimizer)
-
-
-def restore_optimizer(engine: LocalEngine, tensors: Mapping[str, Tensor]) -> None:
-    """Give the optimizer back the state that `optimizer_tensors` flattened."""
-    restore_state(engine.model, engine.optimizer, tensors)
-
-
-def save_checkpoint(run: Path, engine: LocalEngine, state: Mapping[str, Any], kept: int) -> Path:
-    """Write `checkpoints/step-N` and remove all but the newest `kept`.
+def save_checkpoint(run: Path, engine: Engine, state: Mapping[str, Any], kept: int) -> Path:
+    """Write `checkpoints/step-N` and remove all but the newest `kept`; called by all ranks, the first one writes.
 
     The folder is written under another name, flushed to disk and renamed: it is there whole or not at all. A full disk
-    raises OSError, and earlier checkpoints stay as they are.
+    raises OSError, or RankFailed where there are other ranks, and earlier checkpoints stay as they are.
     """
     final = run / CHECKPOINTS / f"step-{engine.steps_done:08d}"
     writing = final.with_name(f"writing-{final.name}")
+    ranks = engine.ranks
+    # One after the other, so that the first rank never holds both.
+    ranks.on_first(partial(_written, writing, partial(_write_model, writing, engine.model.recipe, engine.weights())))
+    ranks.on_first(partial(_written, writing, partial(save_file, engine.optimizer_state(), writing / OPTIMIZER_FILE)))
+    about = json.dumps({"steps_done": engine.steps_done, **state}, indent=2) + "\n"
+    ranks.on_first(partial(_written, writing, partial(_commit, writing, final, about, kept)))
+    return final
+
+
+def _write_model(writing: Path, recipe: AnyRecipe, weights: Mapping[str, Tensor]) -> None:
     shutil.rmtree(writing, ignore_errors=True)
     writing.mkdir(parents=True)
+    save_weights(writing, recipe, weights)
+
+
+def _written(writing: Path, write: Callable[[], object]) -> None:
+    """Write a part of a checkpoint; where that fails, all that was written of it goes."""
     try:
-        save_model(writing, engine.model)
-        save_file(optimizer_tensors(engine), writing / OPTIMIZER_FILE)
-        (writing / STATE_FILE).write_text(json.dumps({"steps_done": engine.steps_done, **state}, indent=2) + "\n")
-        for path in (*writing.iterdir(), writing):
-            _flush(path)
+        write()
     except (OSError, SafetensorError) as error:  # safetensors has an error of its own for a full disk
         shutil.rmtree(writing, ignore_errors=True)
-        last = newest_checkpoint(run)
-        raise OSError(f"could not write {final}: {error}; the last good checkpoint is {last}") from error
+        last = newest_checkpoint(writing.parent.parent)
+        raise OSError(f"could not write {writing}: {error}; the last good checkpoint is {last}") from error
+
+
+def _commit(writing: Path, final: Path, about: str, kept: int) -> None:
+    (writing / STATE_FILE).write_text(about)
+    for path in (*writing.iterdir(), writing):
+        _flush(path)
     if final.exists():
         shutil.rmtree(final)
     os.replace(writing, final)
     _flush(final.parent)
-    _prune(run, kept)
-    return final
+    _prune(final.parent.parent, kept)
 
 
-def load_checkpoint(checkpoint: Path, engine: LocalEngine) -> dict[str, Any]:
+def load_checkpoint(checkpoint: Path, engine: Engine) -> dict[str, Any]:
     """Put a checkpoint's weights, optimizer state and step count into the engine; returns its state record."""
-    engine.model.load_state_dict(read_tensors(checkpoint / MODEL_FILE))
-    restore_optimizer(engine, read_tensors(checkpoint / OPTIMIZER_FILE))
-    state = json.loads((checkpoint / STATE_FILE).read_text())
-    engine.steps_done = state["steps_done"]
+    state: dict[str, Any] = json.loads((checkpoint / STATE_FILE).read_text())
+    weights, tensors = (read_tensors(checkpoint / name) for name in (MODEL_FILE, OPTIMIZER_FILE))
+    engine.restore(weights, tensors, state["steps_done"])
     return state
 
 

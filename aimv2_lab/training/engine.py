@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Generic, Protocol
 
 import torch
@@ -11,7 +12,9 @@ from typing_extensions import TypeVar  # typing has no defaults before Python 3.
 from aimv2_lab.model.decoder import Predictions
 from aimv2_lab.model.models import AnyModel
 from aimv2_lab.recipes import TrainingRecipe
+from aimv2_lab.training.optimizer_state import optimizer_tensors, restore_optimizer
 from aimv2_lab.training.optimizers import build_optimizer, learning_rate
+from aimv2_lab.training.ranks import ALONE, Ranks
 
 # Which model an engine drives, for whoever asks it for its model.
 ModelT = TypeVar("ModelT", bound=AnyModel, default=AnyModel, covariant=True)
@@ -26,7 +29,23 @@ class Predictor(Protocol):
 
 
 class Engine(Predictor, Protocol):
-    """The three verbs that a training step needs of whatever drives the model."""
+    """The three verbs that a training step needs of whatever drives the model, and what checkpoints need of it.
+
+    Under several ranks all of them call the same method at the same time.
+    """
+
+    device: torch.device
+    steps_done: int
+
+    @property
+    def model(self) -> AnyModel:
+        """The model, not wrapped."""
+        ...
+
+    @property
+    def ranks(self) -> Ranks:
+        """Those that drive the same model."""
+        ...
 
     def backward(self, loss: Tensor) -> None:
         """Add the loss's gradients to those of this step's earlier micro-batches."""
@@ -34,6 +53,18 @@ class Engine(Predictor, Protocol):
 
     def step(self) -> Tensor:
         """Clip, update the weights, clear the gradients; returns the gradient norm before clipping."""
+        ...
+
+    def weights(self) -> dict[str, Tensor]:
+        """Every weight by name, whole, in float32, on the first rank; nothing on the others."""
+        ...
+
+    def optimizer_state(self) -> dict[str, Tensor]:
+        """The optimizer's tensors, whole, as `optimizer_tensors` names them, on the first rank; nothing elsewhere."""
+        ...
+
+    def restore(self, weights: Mapping[str, Tensor], state: Mapping[str, Tensor], steps_done: int) -> None:
+        """Go on from what an engine, this kind or the other, gave as `weights` and `optimizer_state`."""
         ...
 
 
@@ -44,6 +75,8 @@ def pick_device() -> torch.device:
 
 class LocalEngine(Generic[ModelT]):
     """One process, one device, no wrapping: the model stays as it is."""
+
+    ranks = ALONE
 
     def __init__(self, model: ModelT, training: TrainingRecipe, device: torch.device, steps_done: int = 0) -> None:
         model.to(device)  # in place
@@ -72,3 +105,17 @@ class LocalEngine(Generic[ModelT]):
         self.optimizer.zero_grad(set_to_none=True)
         self.steps_done += 1
         return norm
+
+    def weights(self) -> dict[str, Tensor]:
+        """Every weight by name."""
+        return {name: weight.detach() for name, weight in self.model.state_dict().items()}
+
+    def optimizer_state(self) -> dict[str, Tensor]:
+        """The optimizer's tensors, as `optimizer_tensors` names them."""
+        return optimizer_tensors(self.optimizer, self.model)
+
+    def restore(self, weights: Mapping[str, Tensor], state: Mapping[str, Tensor], steps_done: int) -> None:
+        """Go on from what an engine of either kind had."""
+        self.model.load_state_dict(weights)
+        restore_optimizer(self.optimizer, self.model, state)
+        self.steps_done = steps_done

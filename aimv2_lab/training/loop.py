@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import math
-import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
 import torch
 from tqdm.auto import tqdm
 
-from aimv2_lab.data.batches import Batch, PairDataset, batches
+from aimv2_lab.data.batches import PairDataset, batches
 from aimv2_lab.data.damage import DamagedPair, DamageLog
 from aimv2_lab.data.mixture import MixedSource, open_mixture
 from aimv2_lab.data.tokenizer import CaptionTokenizer, load_tokenizer
-from aimv2_lab.formats.folder import newest_checkpoint
 from aimv2_lab.model.aimv1 import AIMv1
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.models import AnyModel, model_of
-from aimv2_lab.model.objective import LossCounts
 from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe, Recipe
+from aimv2_lab.training.agreement import in_common
 from aimv2_lab.training.checkpoint import load_checkpoint, save_checkpoint
-from aimv2_lab.training.engine import LocalEngine, pick_device
+from aimv2_lab.training.engine import Engine, LocalEngine, pick_device
+from aimv2_lab.training.feed import Feed
+from aimv2_lab.training.ranks import ALONE, Ranks
 from aimv2_lab.training.run import TOKENIZER, Metrics, create_run, find_checkpoint, is_run, refuse_other_data
-from aimv2_lab.training.step import batch_losses, loss_counts, train_step
+from aimv2_lab.training.step import train_step
+from aimv2_lab.training.stopping import Preempted, stop_signal
+from aimv2_lab.training.validation import validation_losses
+from aimv2_lab.training.watch import Watch
 
+EngineMaker = Callable[[AnyModel, AnyRecipe, Ranks], Engine]
 TOKENIZER_CAPTIONS = 20_000  # captions that a tokenizer of the run's own is trained on, at most; our choice
 
 
@@ -87,49 +93,34 @@ def _captions(source: MixedSource) -> list[str]:
     return found
 
 
-@torch.no_grad()
-def validation_losses(engine: LocalEngine, dataset: PairDataset, recipe: AnyRecipe, run: Path) -> dict[str, float]:
-    """The losses over the first `validation_batches` batches of the validation split, the same ones every time.
+def local_engine(model: AnyModel, recipe: AnyRecipe, ranks: Ranks) -> LocalEngine:
+    """The engine of one process alone."""
+    return LocalEngine(model, recipe.training, pick_device())
 
-    Damaged pairs are replaced as in training, and listed in the run folder's damage_validation.jsonl.
+
+def pretrain(
+    recipe: AnyRecipe, run: Path, resume: bool = False, ranks: Ranks = ALONE, make_engine: EngineMaker = local_engine
+) -> Engine:
+    """Train a recipe into a run folder and return the engine with the trained model; called by all ranks.
+
+    With `resume`, continues exactly: the same batches, prefixes and losses as without the interruption, whatever the
+    ranks and the engine were before; a folder that holds no run yet is started. Raises FileExistsError for a folder in
+    use, ValueError for another recipe or other data, FloatingPointError when a loss is not finite or beyond its limit,
+    TooMuchDamage when too many pairs had to be replaced, Preempted after SIGTERM, RankFailed where one rank fails.
     """
-    size = min(recipe.training.batch_size, len(dataset.source))
-    steps = max(min(recipe.training.validation_batches, len(dataset.source) // size), 1)
-    parts = list(batches(dataset, size, 0, steps, recipe.data.workers))
-    replaced = [found for batch in parts for found in batch.replaced]
-    damage = DamageLog(run, recipe.data.damage_limit, "damage_validation.jsonl")
-    damage.record(replaced, dataset.samples_by_source(steps * size))
-    counts = [loss_counts(batch, recipe) for batch in parts]
-    whole = LossCounts(sum(c.patches for c in counts), sum(c.tokens for c in counts))
-    engine.model.eval()
-    shares = [
-        torch.stack(batch_losses(engine, micro_batch.to(engine.device), whole, recipe))
-        for batch in parts
-        for micro_batch in batch.split(recipe.training.micro_batch_size)
-    ]
-    engine.model.train()
-    total, pixel, text = torch.stack(shares).sum(dim=0).tolist()
-    return {"total": total, "pixel": pixel, "text": text}
-
-
-def pretrain(recipe: AnyRecipe, run: Path, resume: bool = False) -> LocalEngine:
-    """Train a recipe into a run folder and return the engine with the trained model.
-
-    With `resume`, continues exactly: the same batches, prefixes and losses as without the interruption; a folder that
-    holds no run yet is started. Raises FileExistsError for a folder in use, ValueError for another recipe or other
-    data, FloatingPointError when a loss is not finite, TooMuchDamage when too many pairs had to be replaced.
-    """
-    checkpoint = find_checkpoint(run, recipe, resume)
-    data = open_data(recipe, run)
-    engine = LocalEngine(build_model(recipe), recipe.training, pick_device())
-    data.training[0], data.validation[0]  # what cannot be read fails here, before anything is written
-    if is_run(run):
-        refuse_other_data(run, data.identity)
+    begun, checkpoint = ranks.together(lambda: (is_run(run), find_checkpoint(run, recipe, resume)))
+    data = ranks.one_first(lambda: open_data(recipe, run))
+    ranks.agree(in_common(recipe, data.identity, checkpoint))
+    engine = ranks.together(lambda: make_engine(build_model(recipe), recipe, ranks))
+    # What cannot be read fails here, before anything is written.
+    ranks.together(lambda: (data.training[0], data.validation[0]))
+    if begun:
+        ranks.together(lambda: refuse_other_data(run, data.identity))
     else:
-        create_run(run, recipe, data.tokenizer, data.identity)
+        ranks.on_first(lambda: create_run(run, recipe, data.tokenizer, data.identity))
     if checkpoint is not None:
         load_checkpoint(checkpoint, engine)
-    metrics = Metrics(run, engine.steps_done)
+    metrics = Metrics(run, engine.steps_done, writes=ranks.is_first)
     try:
         train(engine, data, recipe, run, metrics)
     finally:
@@ -137,49 +128,55 @@ def pretrain(recipe: AnyRecipe, run: Path, resume: bool = False) -> LocalEngine:
     return engine
 
 
-def train(engine: LocalEngine, data: RunData, recipe: AnyRecipe, run: Path, metrics: Metrics) -> None:
+def train(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path, metrics: Metrics) -> None:
     """Take every step that is left, with logging, validation and checkpoints when they are due.
 
-    Raises FloatingPointError for a loss that is not finite, TooMuchDamage for too many replaced pairs.
+    Every rank takes its part of the same batches. Raises what `pretrain` does once it has begun.
     """
-    training, size = recipe.training, recipe.training.batch_size
+    training, ranks, size = recipe.training, engine.ranks, recipe.training.batch_size
+    left = training.steps - engine.steps_done
+    parts = batches(data.training, size, engine.steps_done * size, left, recipe.data.workers, ranks.rank, ranks.size)
     damage = DamageLog(run, recipe.data.damage_limit)
     engine.model.train()
-    bar = tqdm(total=training.steps, initial=engine.steps_done, desc=recipe.name, unit="step")
-    since, done_then = time.perf_counter(), engine.steps_done
-    steps_left = training.steps - engine.steps_done
-    for batch in batches(data.training, size, engine.steps_done * size, steps_left, recipe.data.workers):
-        result = train_step(engine, batch.to(engine.device), loss_counts(batch, recipe), recipe)
-        step = engine.steps_done
-        damage.record(batch.replaced, data.training.samples_by_source(step * size))
-        bar.update()
-        saves, validates = (_due(step, every, recipe) for every in (training.checkpoint_every, training.validate_every))
-        if saves or validates or _due(step, training.log_every, recipe):
-            values = {name: value.item() for name, value in result._asdict().items()}
-            _refuse_non_finite(values, step, batch, run)
-            rate = (step - done_then) * size / (time.perf_counter() - since)
-            metrics.write("train", step, **values, images_per_second=rate)
-            bar.set_postfix(pixel=f"{values['pixel']:.3f}", text=f"{values['text']:.3f}", images_per_s=f"{rate:.0f}")
+    with stop_signal() as told_to_stop, _progress_bar(engine, recipe) as bar:
+        feed = Feed(parts, recipe, ranks, told_to_stop)
+        watch = Watch(engine, feed, recipe, run)
+        while engine.steps_done < training.steps:
+            fed = feed.next()
+            if fed is None:
+                raise Preempted(engine.steps_done, _save(engine, data, recipe, run))
+            batch, counts, replaced = fed
+            watch.add(batch.keys, counts, train_step(engine, batch.to(engine.device), counts, recipe))
+            bar.update()
+            step, seen = engine.steps_done, data.training.samples_by_source(engine.steps_done * size)
+            validates, saves = (_due(step, n, recipe) for n in (training.validate_every, training.checkpoint_every))
+            reads = validates or saves or _due(step, training.log_every, recipe)
+            if replaced or reads:
+                found = [one for of_rank in ranks.gather(batch.replaced) for one in of_rank]
+                ranks.on_first(partial(damage.record, found, seen))
+            if reads:
+                values = watch.read()
+                metrics.write("train", step, **values, **{f"samples/{name}": count for name, count in seen.items()})
+                bar.set_postfix({name: f"{values[name]:.3f}" for name in ("pixel", "text")})
             if validates:
                 metrics.write("validation", step, **validation_losses(engine, data.validation, recipe, run))
             if saves:
-                state = {"consumed_samples": step * size, "data": data.identity}
-                save_checkpoint(run, engine, state, training.checkpoints_kept)
-            since, done_then = time.perf_counter(), step
-    bar.close()
+                _save(engine, data, recipe, run)
+            if reads:
+                watch.begin()  # what was measured of validation and saving is no part of the rates
+
+
+def _progress_bar(engine: Engine, recipe: AnyRecipe) -> tqdm:
+    steps = recipe.training.steps
+    first = engine.ranks.is_first
+    return tqdm(total=steps, initial=engine.steps_done, desc=recipe.name, unit="step", disable=not first)
+
+
+def _save(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path) -> Path:
+    state = {"consumed_samples": engine.steps_done * recipe.training.batch_size, "data": data.identity}
+    return save_checkpoint(run, engine, state, recipe.training.checkpoints_kept)
 
 
 def _due(step: int, every: int, recipe: AnyRecipe) -> bool:
     """Whether something done every so many steps is due after this one; the last step always is."""
     return step % every == 0 or step == recipe.training.steps
-
-
-def _refuse_non_finite(values: dict[str, float], step: int, batch: Batch, run: Path) -> None:
-    """Losses are read every `log_every` steps, so the step and the pairs named are where it was noticed."""
-    bad = {name: value for name, value in values.items() if not math.isfinite(value)}
-    if bad:
-        raise FloatingPointError(
-            f"noticed at step {step}: {bad}; the pairs of this step are {', '.join(batch.keys[:8])} …. The newest "
-            f"checkpoint from before is {newest_checkpoint(run)}. Start again with a lower training.peak_lr, or with "
-            "training.log_every = 1 to find the step where it begins"
-        )

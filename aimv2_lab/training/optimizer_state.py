@@ -14,7 +14,7 @@ from aimv2_lab.training.matrix_optimizer import MatrixOptimizer
 _NUMBERS = {int: torch.int64, float: torch.float64}  # Python's own, told from AdamW's float32 counters by these
 
 
-def state_tensors(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
+def optimizer_tensors(optimizer: Optimizer, model: nn.Module) -> dict[str, Tensor]:
     """The state as tensors on the CPU named `<state>.<parameter>`, e.g. `exp_avg.encoder.norm.weight`.
 
     A list's tensors are `<state>:0`, `<state>:1`, …; a matrix that lies in memory column by column is saved as its
@@ -23,14 +23,14 @@ def state_tensors(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
     """
     return {
         f"{kind}.{name}": value
-        for name, owner, tensor in _holders(model, optimizer)
+        for name, owner, tensor in _holders(optimizer, model)
         for kind, value in _flat(owner.state[tensor] | _counter(owner))
     }
 
 
-def restore_state(model: nn.Module, optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Give the optimizer the state that `state_tensors` flattened, in place of what it has."""
-    holders = {name: (owner, tensor) for name, owner, tensor in _holders(model, optimizer)}
+def restore_optimizer(optimizer: Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give the optimizer the state that `optimizer_tensors` flattened, in place of what it has; copies are made."""
+    holders = {name: (owner, tensor) for name, owner, tensor in _holders(optimizer, model)}
     for owner, tensor in holders.values():
         owner.state.pop(tensor, None)
     for full_name, value in sorted(tensors.items()):  # so that lists come in order
@@ -41,13 +41,13 @@ def restore_state(model: nn.Module, optimizer: Optimizer, tensors: Mapping[str, 
             place = owner.param_groups[0] if kind == "step" else owner.state[tensor]  # see _counter
             place[kind] = value.item()
         elif marks:
-            there = value.to(tensor.device)
+            there = value.to(tensor.device, copy=True)
             owner.state[tensor].setdefault(kind, []).append(there.T if marks[-1] == "T" else there)
         else:
-            owner.state[tensor][kind] = value.to(tensor.device)
+            owner.state[tensor][kind] = value.to(tensor.device, copy=True)
 
 
-def _holders(model: nn.Module, optimizer: Optimizer) -> Iterator[tuple[str, Optimizer, Tensor]]:
+def _holders(optimizer: Optimizer, model: nn.Module) -> Iterator[tuple[str, Optimizer, Tensor]]:
     for name, parameter in model.named_parameters():
         if isinstance(optimizer, MatrixOptimizer):
             yield from optimizer.holders(name, parameter)

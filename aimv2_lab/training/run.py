@@ -41,6 +41,7 @@ FREE_ON_RESUME = {
     "data.workers",
     "data.damage_limit",
     "training.micro_batch_size",
+    "training.loss_limit",
     "training.log_every",
     "training.validate_every",
     "training.validation_batches",
@@ -131,9 +132,15 @@ def environment() -> dict[str, Any]:
 
 
 class Metrics:
-    """Appends records to metrics.jsonl and TensorBoard; on resume, drops what came after the checkpoint."""
+    """Appends records to metrics.jsonl and TensorBoard; on resume, drops what came after the checkpoint.
 
-    def __init__(self, folder: Path, steps_done: int) -> None:
+    With `writes` off, as on all ranks but the first, it takes the same calls and does nothing.
+    """
+
+    def __init__(self, folder: Path, steps_done: int, writes: bool = True) -> None:
+        self.writes = writes
+        if not writes:
+            return
         file = folder / METRICS_FILE
         kept = "".join(json.dumps(row) + "\n" for row in read_metrics(folder) if row["step"] <= steps_done)
         if not file.exists() or file.read_text() != kept:
@@ -143,6 +150,8 @@ class Metrics:
 
     def write(self, kind: str, step: int, **values: float) -> None:
         """Record values measured after `step` updates; kind is "train" or "validation"."""
+        if not self.writes:
+            return
         self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
         self._file.flush()
         for name, value in values.items():
@@ -150,6 +159,8 @@ class Metrics:
 
     def close(self) -> None:
         """Close both files."""
+        if not self.writes:
+            return
         self._file.close()
         self._board.close()
 

@@ -1,0 +1,59 @@
+"""The held-out losses of a run: the same pairs, prefixes and normalisers whatever the number of ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from aimv2_lab.data.batches import PairDataset, batches
+from aimv2_lab.data.damage import DamageLog, Replacement
+from aimv2_lab.model.objective import LossCounts
+from aimv2_lab.recipes import AnyRecipe
+from aimv2_lab.training.engine import Engine
+from aimv2_lab.training.step import batch_losses, loss_counts
+
+
+@torch.no_grad()
+def validation_losses(engine: Engine, dataset: PairDataset, recipe: AnyRecipe, run: Path) -> dict[str, float]:
+    """The losses over the first `validation_batches` batches of the validation split, the same ones every time.
+
+    The ranks take micro-batches in turn, and all equally many, because under ZeRO stage 3 a forward pass needs all of
+    them: some pass through what no longer counts. Damaged pairs are replaced as in training, and listed in the run
+    folder's damage_validation.jsonl.
+    """
+    ranks, micro = engine.ranks, recipe.training.micro_batch_size
+    pairs = _validation_pairs(dataset, recipe)
+    rounds = -(-pairs // (micro * ranks.size))
+    sums, patches, tokens, replaced = torch.zeros(2, dtype=torch.float64), 0, 0, list[Replacement]()
+    engine.model.eval()
+    parts = batches(dataset, micro * ranks.size, 0, rounds, recipe.data.workers, ranks.rank, ranks.size)
+    for number, batch in enumerate(parts):
+        counted = min(max(pairs - (number * ranks.size + ranks.rank) * micro, 0), micro)
+        part = batch.split(counted)[0] if counted else batch
+        share = batch_losses(engine, part.to(engine.device), LossCounts(1, 1), recipe)
+        if counted:
+            counts = loss_counts(part, recipe)
+            patches, tokens = patches + counts.patches, tokens + counts.tokens
+            sums += torch.stack([share.pixel, share.text]).double().cpu()
+            replaced += batch.replaced
+    engine.model.train()
+    pixel, text = ranks.sum(*sums.tolist())
+    patches, tokens = ranks.sum(patches, tokens)
+    found = [one for of_rank in ranks.gather(replaced) for one in of_rank if one.position < pairs]
+    ranks.on_first(partial(_record, found, dataset, recipe, run, pairs))
+    pixel, text = pixel / max(patches, 1), text / max(tokens, 1)
+    return {"total": text + recipe.objective.pixel_weight * pixel, "pixel": pixel, "text": text}
+
+
+def _record(found: Sequence[Replacement], dataset: PairDataset, recipe: AnyRecipe, run: Path, pairs: int) -> None:
+    damage = DamageLog(run, recipe.data.damage_limit, "damage_validation.jsonl")
+    damage.record(found, dataset.samples_by_source(pairs))
+
+
+def _validation_pairs(dataset: PairDataset, recipe: AnyRecipe) -> int:
+    """How many pairs are held out for a validation: whole batches, or one smaller one where there are fewer pairs."""
+    size = min(recipe.training.batch_size, len(dataset.source))
+    return size * max(min(recipe.training.validation_batches, len(dataset.source) // size), 1)

@@ -1,0 +1,103 @@
+"""What the steps of a run measured, read from the device when it is due, and whether the run should stop for it."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections import deque
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from aimv2_lab.formats.folder import newest_checkpoint
+from aimv2_lab.model.objective import LossCounts
+from aimv2_lab.recipes import AnyRecipe
+from aimv2_lab.training.engine import Engine
+from aimv2_lab.training.feed import Feed
+from aimv2_lab.training.optimizers import learning_rate
+from aimv2_lab.training.step import StepResult
+
+HISTORY, LEAST_HISTORY = 100, 20  # losses that a new one is held against, and how few are too few; our choice
+KEYS_SHOWN = 8
+
+
+class _Unread(NamedTuple):
+    """A step whose results are still on the device."""
+
+    step: int
+    keys: tuple[str, ...]
+    result: StepResult
+
+
+class Watch:
+    """Collects every step's results and reads them together, so that no step waits for its device because of them."""
+
+    def __init__(self, engine: Engine, feed: Feed, recipe: AnyRecipe, run: Path) -> None:
+        self.engine, self.feed, self.recipe, self.run = engine, feed, recipe, run
+        self._unread: list[_Unread] = []
+        self._totals: deque[float] = deque(maxlen=HISTORY)
+        self.begin()
+
+    def begin(self) -> None:
+        """Measure rates from now on."""
+        self._since, self._waited_before = time.perf_counter(), self.feed.waited
+        self._images = self._tokens = 0
+
+    def add(self, keys: tuple[str, ...], counts: LossCounts, result: StepResult) -> None:
+        """Remember a step that was just taken; `keys` are this rank's, `counts` the global batch's."""
+        self._unread.append(_Unread(self.engine.steps_done, keys, result))
+        self._images += self.recipe.training.batch_size
+        self._tokens += counts.tokens
+
+    def read(self) -> dict[str, float]:
+        """The newest step's losses and gradient norm, summed over the ranks, with rates since the last reading.
+
+        Raises FloatingPointError, naming the step and its pairs, for the first step since whose losses or gradient are
+        not finite, or whose total is more than `training.loss_limit` times the median of those before it.
+        """
+        unread, self._unread = self._unread, []
+        shares = torch.stack([torch.stack([*found.result[:3]]) for found in unread]).flatten().tolist()
+        sums = self.engine.ranks.sum(*shares)
+        norms = torch.stack([found.result.gradient_norm for found in unread]).tolist()
+        for place, found in enumerate(unread):
+            losses = sums[3 * place : 3 * place + 3]
+            values = dict(zip(StepResult._fields, (*losses, norms[place]), strict=True))
+            self._refuse(values, found)
+            self._totals.append(values["total"])
+        return values | self._rates()
+
+    def _rates(self) -> dict[str, float]:
+        seconds = time.perf_counter() - self._since
+        rates = {
+            "learning_rate": learning_rate(self.engine.steps_done - 1, self.recipe.training),
+            "images_per_second": self._images / seconds,
+            "tokens_per_second": (self._images * self.recipe.encoder.patches + self._tokens) / seconds,
+            "data_waiting_share": (self.feed.waited - self._waited_before) / seconds,
+        }
+        if self.engine.device.type == "cuda":
+            rates["gpu_memory_gib"] = torch.cuda.max_memory_allocated(self.engine.device) / 2**30
+        return rates
+
+    def _refuse(self, values: dict[str, float], found: _Unread) -> None:
+        bad = {name: value for name, value in values.items() if not math.isfinite(value)}
+        if bad:
+            raise FloatingPointError(
+                self._told(found, f"{bad} not finite", "Start again with a lower training.peak_lr")
+            )
+        limit, total = self.recipe.training.loss_limit, values["total"]
+        usual = statistics.median(self._totals) if len(self._totals) >= LEAST_HISTORY else math.inf
+        if total > limit * usual:
+            what = f"loss {total:.4g} is more than training.loss_limit = {limit:g} times {usual:.4g}, the median before"
+            raise FloatingPointError(
+                self._told(found, what, "Look at the pairs, lower training.peak_lr, or raise the limit")
+            )
+
+    def _told(self, found: _Unread, what: str, remedy: str) -> str:
+        keys = [key for of_rank in self.engine.ranks.gather(found.keys) for key in of_rank]
+        shown = ", ".join(keys[:KEYS_SHOWN]) + (f" … ({len(keys)} in all)" if len(keys) > KEYS_SHOWN else "")
+        return (
+            f"step {found.step}: {what}; the pairs of this step are {shown}. The newest checkpoint from before is "
+            f"{newest_checkpoint(self.run)}. {remedy}"
+        )
