@@ -46,9 +46,10 @@ class MatrixOptimizer(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One update of everything, each group with the learning rate that `param_groups` says."""
+        self._refuse_replaced_parameters()
         for ours, inner in zip(self.param_groups, self._inner_groups(), strict=True):
             inner["lr"] = ours["lr"]
-        for parameter in self.param_groups[0]["params"]:
+        for parameter in self._views:
             self._point_views_at(parameter)
         self.matrix_method.step()
         self.rest.step()
@@ -77,12 +78,19 @@ class MatrixOptimizer(Optimizer):
 
     def _point_views_at(self, parameter: nn.Parameter) -> None:
         """Anew at each step, because a model that was moved keeps its parameters but not their memory."""
-        if parameter not in self._views:
-            raise ValueError(f"a parameter {tuple(parameter.shape)} took the place of the model's: {_FLATTENED}")
         views = self._views[parameter].values()
         gradients = [None] * len(views) if parameter.grad is None else parameter.grad.chunk(len(views))
         for view, data, gradient in zip(views, parameter.detach().chunk(len(views)), gradients, strict=True):
             view.data, view.grad = data, gradient
+
+    def _refuse_replaced_parameters(self) -> None:
+        """Who puts other tensors into `param_groups` would see them left as they are."""
+        held = [list(self._views), *(group["params"] for group in self.rest.param_groups)]
+        given = [group["params"] for group in self.param_groups]
+        if [[id(p) for p in parameters] for parameters in held] != [
+            [id(p) for p in parameters] for parameters in given
+        ]:
+            raise ValueError(f"param_groups no longer hold the model's parameters: {_FLATTENED}")
 
 
 _FLATTENED = "ZeRO 1 … 3 flattens parameters, so set engine.zero_stage 0, or training.optimizer adamw"
