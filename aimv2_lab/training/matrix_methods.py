@@ -13,6 +13,7 @@ from torch.optim import Optimizer, _muon
 from aimv2_lab.recipes import TrainingRecipe
 
 SOAP_PACKAGE = "pytorch_optimizer"
+LONGEST_SIDE = 10_000  # SOAP leaves a side of more rows or columns as it is (its reference code)
 
 
 def build_matrix_method(matrices: list[Tensor], training: TrainingRecipe, weight_decay: float) -> Optimizer:
@@ -27,7 +28,13 @@ def build_matrix_method(matrices: list[Tensor], training: TrainingRecipe, weight
             matrices, lr=training.peak_lr, weight_decay=weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
         )
     return _soap_class()(
-        matrices, lr=training.peak_lr, betas=training.betas, eps=training.adam_eps, weight_decay=weight_decay
+        matrices,
+        lr=training.peak_lr,
+        betas=training.betas,
+        eps=training.adam_eps,
+        weight_decay=weight_decay,
+        precondition_frequency=10,
+        max_precondition_dim=LONGEST_SIDE,
     )
 
 

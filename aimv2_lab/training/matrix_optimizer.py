@@ -23,6 +23,11 @@ def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
     return parameter.ndim == 2 and inside
 
 
+def parts_of(name: str) -> tuple[str, ...]:
+    """The matrices in one parameter by their names, one without a name where it is a single one."""
+    return next((parts for ending, parts in FUSED.items() if name.endswith(ending)), ("",))
+
+
 class MatrixOptimizer(Optimizer):
     """SOAP or Muon over `matrices` and AdamW over `rest`, stepped as one; `param_groups` has the matrices first.
 
@@ -46,6 +51,8 @@ class MatrixOptimizer(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One update of everything, each group with the learning rate that `param_groups` says."""
+        with torch.enable_grad():
+            loss = None if closure is None else closure()
         self._refuse_replaced_parameters()
         for ours, inner in zip(self.param_groups, self._inner_groups(), strict=True):
             inner["lr"] = ours["lr"]
@@ -55,7 +62,7 @@ class MatrixOptimizer(Optimizer):
         self.rest.step()
         for view in chain.from_iterable(views.values() for views in self._views.values()):
             view.grad = None
-        return None
+        return loss
 
     def holders(self, name: str, parameter: nn.Parameter) -> Iterator[tuple[str, Optimizer, Tensor]]:
         """(name, optimizer, tensor) of each tensor that stands for one of the model's parameters."""
@@ -97,6 +104,6 @@ _FLATTENED = "ZeRO 1 … 3 flattens parameters, so set engine.zero_stage 0, or t
 
 
 def _split(name: str, parameter: nn.Parameter) -> dict[str, nn.Parameter]:
-    """Part -> view of a parameter's rows; one part without a name where the parameter is one matrix."""
-    parts = next((parts for ending, parts in FUSED.items() if name.endswith(ending)), ("",))
+    """Part -> view of a parameter's rows."""
+    parts = parts_of(name)
     return {part: nn.Parameter(rows) for part, rows in zip(parts, parameter.detach().chunk(len(parts)), strict=True)}

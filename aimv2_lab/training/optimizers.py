@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from aimv2_lab.recipes import AnyRecipe, TrainingRecipe
-from aimv2_lab.training.matrix_methods import build_matrix_method
-from aimv2_lab.training.matrix_optimizer import MatrixOptimizer, is_hidden_matrix
+from aimv2_lab.training.matrix_methods import LONGEST_SIDE, build_matrix_method
+from aimv2_lab.training.matrix_optimizer import MatrixOptimizer, is_hidden_matrix, parts_of
 
 _NOT_DECAYED = ("positions", "start")  # position tables and the start vector, beside every vector parameter
 
@@ -45,6 +45,22 @@ def build_adamw(named: Mapping[str, nn.Parameter], training: TrainingRecipe) -> 
         {"params": [p for n, p in named.items() if not decays(n, p)], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=training.peak_lr, betas=training.betas, eps=training.adam_eps, fused=True)
+
+
+def state_bytes(name: str, parameter: Tensor, training: TrainingRecipe) -> int:
+    """Bytes that the optimizer keeps for a parameter once it has stepped.
+
+    AdamW has two means and a counter, Muon a momentum, SOAP two means and, for each side of each matrix, its
+    statistics and their basis.
+    """
+    if training.optimizer == "adamw" or not is_hidden_matrix(name, parameter):
+        return 2 * parameter.nbytes + 4
+    if training.optimizer == "muon":
+        return parameter.nbytes
+    parts = len(parts_of(name))
+    sides = (parameter.shape[0] // parts, parameter.shape[1])
+    squares = parts * sum(side**2 for side in sides if side <= LONGEST_SIDE)
+    return 2 * (parameter.nbytes + squares * parameter.itemsize)
 
 
 def torch_decay(training: TrainingRecipe) -> float:
