@@ -18,6 +18,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 EncoderAttention = Literal["prefix", "causal", "bidirectional"]
 PixelTarget = Literal["standardised", "raw"]
+OptimizerName = Literal["adamw", "soap", "muon"]
 
 
 class _PatchGrid:
@@ -235,7 +236,12 @@ class DataRecipe:
 
 @dataclass(frozen=True)
 class TrainingRecipe:
-    """Optimisation (paper, Table A1; Adam's eps and the warm-up's start from the released training code)."""
+    """Optimisation (paper, Table A1; Adam's eps and the warm-up's start from the released training code).
+
+    `optimizer` "soap" or "muon" has the blocks' matrices preconditioned as wholes, beside AdamW for the rest: our
+    choice, for runs whose engine keeps matrices whole. `decay` says what weight_decay is multiplied by at each step:
+    "decoupled" by lr / peak_lr (AIMv2), "ordinary" by lr (AIM v1).
+    """
 
     steps: int = 1_500_000
     batch_size: int = 8192
@@ -246,7 +252,9 @@ class TrainingRecipe:
     warmup_start_lr: float = 1e-6
     betas: tuple[float, float] = (0.9, 0.95)
     adam_eps: float = 1e-8
-    weight_decay: float = 1e-4  # "fully decoupled": multiplied by lr / peak_lr, not by lr
+    optimizer: OptimizerName = "adamw"
+    weight_decay: float = 1e-4
+    decay: Literal["decoupled", "ordinary"] = "decoupled"
     gradient_clip: float = 1.0
     loss_limit: float = 3.0  # times the median of the losses before; a step beyond it stops the run; our choice
     precision: Literal["float32", "bfloat16"] = "bfloat16"

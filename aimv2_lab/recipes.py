@@ -219,9 +219,8 @@ _SMALL = Recipe(
 )
 
 # AIM v1's sizes by name: width, depth, heads, and steps in all (AIM v1, Table 1; heads from released inference code).
-# One optimisation for every size. Its AdamW multiplies decay by the learning rate, ours by lr / peak_lr: 0.05 there
-# (released training code) is 0.05 * peak_lr here. Betas, warm-up, least rate, clip, crop ratio and flip are known
-# second-hand only.
+# One optimisation for every size. Its AdamW is the ordinary one, which multiplies decay by the learning rate; 0.05 is
+# the released training code's. Betas, warm-up, least rate, clip, crop ratio and flip are known second-hand only.
 _AIMV1_SIZES: dict[str, tuple[int, int, int, int]] = {
     "600m": (1536, 24, 12, 500_000),
     "1b": (2048, 24, 16, 1_200_000),
@@ -233,7 +232,13 @@ _AIMV1_SIZES: dict[str, tuple[int, int, int, int]] = {
 def _published_aimv1(size: str) -> AIMv1Recipe:
     width, depth, heads, steps = _AIMV1_SIZES[size]
     training = TrainingRecipe(
-        steps=steps, batch_size=4096, peak_lr=1e-3, min_lr=0.0, warmup_steps=31_250, weight_decay=0.05 * 1e-3
+        steps=steps,
+        batch_size=4096,
+        peak_lr=1e-3,
+        min_lr=0.0,
+        warmup_steps=31_250,
+        weight_decay=0.05,
+        decay="ordinary",
     )
     return AIMv1Recipe(f"aim-{size}", TrunkRecipe(224, width, depth, heads), training=training)
 
@@ -244,7 +249,7 @@ _AIM_TINY = AIMv1Recipe(
     encoder=TrunkRecipe(image_size=48, patch_size=12, width=128, depth=4, heads=4),
     head=PixelHeadRecipe(width=128, depth=4),
     data=replace(_TINY.data, tokenizer="", mean=IMAGENET_MEAN, std=IMAGENET_STD),
-    training=replace(_TINY.training, steps=1600, min_lr=0.0, weight_decay=0.05 * 1e-3),
+    training=replace(_TINY.training, steps=1600, min_lr=0.0, weight_decay=0.05, decay="ordinary"),
 )
 
 _SHOWN_FIRST: tuple[AnyRecipe, ...] = (_TINY, _SMALL, _AIM_TINY)

@@ -70,6 +70,7 @@ def test_the_published_training(name: str) -> None:
     assert (training.steps, training.batch_size, training.warmup_steps) == (1_500_000, 8192, 12_500)
     assert (training.min_lr, training.warmup_start_lr, training.betas) == (1e-5, 1e-6, (0.9, 0.95))
     assert training.weight_decay == (1e-4 if name.endswith("224") else 0)  # 0 when adapting to a higher resolution
+    assert (training.optimizer, training.decay) == ("adamw", "decoupled")
     assert (training.adam_eps, training.gradient_clip, training.precision) == (1e-8, 1.0, "bfloat16")
     assert (data.crop_scale, data.crop_ratio, data.flip_probability) == ((0.4, 1.0), (0.75, 1.33), 0.5)
     assert data.mean == (0.48145466, 0.4578275, 0.40821073)
@@ -93,7 +94,7 @@ def test_the_published_aim_v1(name: str) -> None:
     assert (preset.head.width, preset.head.depth, preset.head.norm_eps) == (2048, 12, 1e-5)
     assert preset.objective == ObjectiveRecipe(pixel_weight=1.0, encoder_attention="prefix", target="standardised")
     assert (training.batch_size, training.peak_lr, training.min_lr, training.warmup_steps) == (4096, 1e-3, 0, 31_250)
-    assert training.weight_decay / training.peak_lr == 0.05  # AdamW's own decay, which is multiplied by the rate
+    assert (training.weight_decay, training.decay) == (0.05, "ordinary")
     assert (data.mean, data.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert (data.crop_scale, data.crop_ratio, data.flip_probability) == ((0.4, 1.0), (0.75, 1.33), 0.5)
 

@@ -24,7 +24,8 @@ from aimv2_lab.model.decoder import Predictions
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.deepspeed_config import deepspeed_config
 from aimv2_lab.training.engine import ModelT
-from aimv2_lab.training.optimizers import build_optimizer, learning_rate, optimizer_tensors, restore_optimizer
+from aimv2_lab.training.optimizer_state import optimizer_tensors, restore_optimizer
+from aimv2_lab.training.optimizers import build_optimizer, check_matrix_optimizer, learning_rate
 from aimv2_lab.training.ranks import Ranks
 from aimv2_lab.training.zero_state import gathered_state, gathered_weights, restore_pieces
 
@@ -92,10 +93,11 @@ class DeepSpeedEngine(Generic[ModelT]):
     """Drives a model through DeepSpeed; every method is called by all ranks, in the same order.
 
     DeepSpeed takes the model over when it is first needed, so that what `restore` brings is there before it shards it.
-    Raises ValueError as `deepspeed_config` does.
+    Raises ValueError as `deepspeed_config` and `check_matrix_optimizer` do.
     """
 
     def __init__(self, model: ModelT, recipe: AnyRecipe, ranks: Ranks, log: Path | None = None) -> None:
+        check_matrix_optimizer(recipe)
         self.model, self.ranks, self.recipe, self.training = model, ranks, recipe, recipe.training
         self.device = torch.device("cuda", torch.cuda.current_device()) if _on_cuda() else torch.device("cpu")
         self.steps_done = 0

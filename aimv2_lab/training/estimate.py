@@ -23,6 +23,7 @@ from aimv2_lab.model.models import model_of
 from aimv2_lab.model.objective import LossCounts, losses
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.engine import LocalEngine
+from aimv2_lab.training.optimizers import state_bytes
 from aimv2_lab.training.step import loss_counts, train_step
 
 FORWARD_SHARE = 1 / 3  # of a step's time: backward costs about twice the forward pass
@@ -33,7 +34,7 @@ class Memory(NamedTuple):
 
     parameters: int
     gradients: int
-    optimizer: int  # Adam's two means, and a counter for every tensor
+    optimizer: int  # its state, e.g. Adam's two means and a counter for every tensor
     activations: int  # what the forward pass of one micro-batch keeps for the backward pass
 
     @property
@@ -57,7 +58,8 @@ def predict_memory(recipe: AnyRecipe, text_tokens: int | None = None) -> Memory:
     tokens = recipe.text_tokens if text_tokens is None else text_tokens
     one, two = (kept_for_backward(model, recipe, batch, tokens) for batch in (1, 2))
     activations = one + (two - one) * (recipe.training.micro_batch_size - 1)
-    return Memory(sum(sizes), sum(sizes), 2 * sum(sizes) + 4 * len(sizes), activations)
+    optimizer = sum(state_bytes(name, parameter, recipe.training) for name, parameter in model.named_parameters())
+    return Memory(sum(sizes), sum(sizes), optimizer, activations)
 
 
 def kept_for_backward(model: nn.Module, recipe: AnyRecipe, batch: int, text_tokens: int) -> int:

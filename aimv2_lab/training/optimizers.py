@@ -1,4 +1,4 @@
-"""AdamW with the paper's decay, and the learning rate of every step."""
+"""The recipe's optimizer with the paper's decay, and the learning rate of every step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from aimv2_lab.recipes import TrainingRecipe
+from aimv2_lab.recipes import AnyRecipe, TrainingRecipe
+from aimv2_lab.training.matrix_methods import LONGEST_SIDE, build_matrix_method
+from aimv2_lab.training.matrix_optimizer import MatrixOptimizer, is_hidden_matrix, parts_of
 
 _NOT_DECAYED = ("positions", "start")  # position tables and the start vector, beside every vector parameter
 
@@ -19,18 +21,68 @@ def decays(name: str, parameter: Tensor) -> bool:
     return parameter.ndim > 1 and not leaf.endswith(_NOT_DECAYED)
 
 
-def build_optimizer(model: nn.Module, training: TrainingRecipe) -> torch.optim.AdamW:
-    """torch's AdamW with "fully decoupled" decay: every step multiplies weights by 1 - weight_decay * lr / peak_lr.
+def build_optimizer(model: nn.Module, training: TrainingRecipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer over every parameter: AdamW, or SOAP or Muon for hidden matrices and AdamW for the rest.
 
-    torch multiplies by 1 - lr * decay, so the decay it is given is weight_decay / peak_lr. Source: paper, Table A1; the
-    formula from the released training code.
+    Raises ValueError where SOAP or Muon finds no matrix, ImportError where SOAP's library is missing.
     """
-    named = list(model.named_parameters())
+    named = dict(model.named_parameters())
+    if training.optimizer == "adamw":
+        return build_adamw(named, training)
+    matrices = {name: parameter for name, parameter in named.items() if is_hidden_matrix(name, parameter)}
+    rest = {name: parameter for name, parameter in named.items() if name not in matrices}
+    return MatrixOptimizer(
+        matrices,
+        lambda views: build_matrix_method(views, training, torch_decay(training)),
+        build_adamw(rest, training),
+    )
+
+
+def build_adamw(named: Mapping[str, nn.Parameter], training: TrainingRecipe) -> torch.optim.AdamW:
+    """torch's fused AdamW over named parameters, in two groups: those that decay and those that do not."""
     groups = [
-        {"params": [p for n, p in named if decays(n, p)], "weight_decay": training.weight_decay / training.peak_lr},
-        {"params": [p for n, p in named if not decays(n, p)], "weight_decay": 0.0},
+        {"params": [p for n, p in named.items() if decays(n, p)], "weight_decay": torch_decay(training)},
+        {"params": [p for n, p in named.items() if not decays(n, p)], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=training.peak_lr, betas=training.betas, eps=training.adam_eps)
+    return torch.optim.AdamW(groups, lr=training.peak_lr, betas=training.betas, eps=training.adam_eps, fused=True)
+
+
+def state_bytes(name: str, parameter: Tensor, training: TrainingRecipe) -> int:
+    """Bytes that the optimizer keeps for a parameter once it has stepped.
+
+    AdamW has two means and a counter, Muon a momentum, SOAP two means and, for each side of each matrix, its
+    statistics and their basis.
+    """
+    if training.optimizer == "adamw" or not is_hidden_matrix(name, parameter):
+        return 2 * parameter.nbytes + 4
+    if training.optimizer == "muon":
+        return parameter.nbytes
+    parts = len(parts_of(name))
+    sides = (parameter.shape[0] // parts, parameter.shape[1])
+    squares = parts * sum(side**2 for side in sides if side <= LONGEST_SIDE)
+    return 2 * (parameter.nbytes + squares * parameter.itemsize)
+
+
+def torch_decay(training: TrainingRecipe) -> float:
+    """The decay to give torch's optimizers, which multiply weights by 1 - lr * decay at every step.
+
+    "decoupled" multiplies by 1 - weight_decay * lr / peak_lr (paper, Table A1; the formula from the released training
+    code), "ordinary" by 1 - weight_decay * lr (AIM v1).
+    """
+    return training.weight_decay / (training.peak_lr if training.decay == "decoupled" else 1.0)
+
+
+def check_matrix_optimizer(recipe: AnyRecipe) -> None:
+    """Raise ValueError for SOAP or Muon under a ZeRO stage that flattens matrices; for runs under DeepSpeed.
+
+    There a library's SOAP runs on as plain Adam without a word, and Muon stops at its first matrix.
+    """
+    optimizer, stage = recipe.training.optimizer, recipe.engine.zero_stage
+    if optimizer != "adamw" and stage != 0:
+        raise ValueError(
+            f"training.optimizer = {optimizer!r} with engine.zero_stage = {stage}: ZeRO 1 … 3 flattens the matrices "
+            "that it preconditions. Set engine.zero_stage 0, or training.optimizer adamw"
+        )
 
 
 def learning_rate(step: int, training: TrainingRecipe) -> float:
@@ -40,22 +92,3 @@ def learning_rate(step: int, training: TrainingRecipe) -> float:
         return training.warmup_start_lr + share * (training.peak_lr - training.warmup_start_lr)
     share = (step - training.warmup_steps) / max(training.steps - 1 - training.warmup_steps, 1)
     return training.min_lr + 0.5 * (training.peak_lr - training.min_lr) * (1 + math.cos(math.pi * min(share, 1.0)))
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
-    """The optimizer's state as flat tensors named `<state>.<parameter>`, e.g. `exp_avg.encoder.norm.weight`."""
-    return {
-        f"{kind}.{name}": value.detach().cpu().contiguous()
-        for name, parameter in model.named_parameters()
-        for kind, value in optimizer.state[parameter].items()
-    }
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Give the optimizer back the state that `optimizer_tensors` flattened; the step counters stay on the CPU."""
-    parameters = dict(model.named_parameters())
-    for name, value in tensors.items():
-        kind, parameter_name = name.split(".", maxsplit=1)
-        parameter = parameters[parameter_name]
-        place = value if kind == "step" else value.to(parameter.device)
-        optimizer.state[parameter][kind] = place

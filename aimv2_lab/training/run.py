@@ -137,7 +137,7 @@ def _refuse_differences(place: Path, then: Mapping[str, Any], data: Mapping[str,
 def environment() -> dict[str, Any]:
     """Versions and machine, for the record."""
     packages = ("torch", "numpy", "pillow", "datasets", "transformers", "tokenizers", "aimv2_lab")
-    extras = [name for name in ("simplejpeg",) if find_spec(name)]
+    extras = [name for name in ("simplejpeg", "pytorch_optimizer") if find_spec(name)]
     cuda = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
     return {
         "python": platform.python_version(),

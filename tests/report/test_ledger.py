@@ -25,7 +25,7 @@ SOUND = Entry(
 
 FAULTS = {
     "a function that was removed": ({"names": ("model.masks.prefix_masks",)}, "has no prefix_masks"),
-    "a field that was renamed": ({"names": ("recipes.TrainingRecipe.decay",)}, "has no TrainingRecipe.decay"),
+    "a field that was renamed": ({"names": ("recipes.TrainingRecipe.decays",)}, "has no TrainingRecipe.decays"),
     "a module that was moved": ({"names": ("masks.prefix_mask",)}, "has no masks|no such module"),
     "a test that was removed": ({"tests": ("model/test_masks.py::test_nothing",)}, "has no test_nothing"),
     "a test file that was moved": ({"tests": ("test_masks.py::test_nothing",)}, "no file tests/test_masks.py"),

@@ -75,12 +75,14 @@ _OPTIMISATION = Section(
         _row("Minimum learning rate 0 (the paper: effectively zero at the end)", "second-hand", "min_lr", 0.0),
         _row("Warm-up of 31,250 iterations", "second-hand", "warmup_steps", 31_250),
         _row("β₁ = 0.9, β₂ = 0.95", "second-hand", "betas", (0.9, 0.95)),
-        _row(
-            "Weight decay 0.05, multiplied by the rate; ours is multiplied by rate / peak, so it is 0.05 · 1e-3",
+        Entry(
+            "Weight decay 0.05, multiplied by the rate: ordinary AdamW",
+            "ml-l3m",
             "released code",
-            "weight_decay",
-            0.05 * 1e-3,
+            ("recipes.TrainingRecipe.decay", "training.optimizers.torch_decay"),
+            (*_PUBLISHED, "training/test_optimizers.py::test_ordinary_decay_is_multiplied_by_the_learning_rate"),
             "05: 3. The real thing",
+            values(_PRESET, {"training.weight_decay": 0.05, "training.decay": "ordinary"}),
         ),
         _row("Gradients clipped at 1.0", "second-hand", "gradient_clip", 1.0),
         Entry(

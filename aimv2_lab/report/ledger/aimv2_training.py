@@ -35,7 +35,7 @@ _TABLE_A1 = Section(
             "Its formula: every step multiplies weights by 1 − decay · lr / peak lr",
             "ml-l3m",
             "released code",
-            ("training.optimizers.build_optimizer",),
+            ("training.optimizers.torch_decay",),
             ("training/test_optimizers.py::test_decay_is_fully_decoupled_from_the_learning_rate",),
             _ADAM,
         ),
