@@ -34,7 +34,7 @@ def held_by_workers(samples: int, workers: int, readings: int = 10) -> Iterator[
     with tempfile.TemporaryDirectory() as folder:
         for shard in range(SHARDS):
             write_shard(Path(folder, f"{shard:05d}.tar"), range(shard * OF, (shard + 1) * OF))
-        size = {"encoder.image_size": 28, "data.validation_share": 0.0, "data.source": folder}
+        size = {"encoder.image_size": 28, "data.validation_share": 0.0, "data.source": folder, "data.mixture": []}
         plan = recipe("aim-600m", size)
         dataset = PairDataset(open_mixture("train", plan.data, 28), None, plan, training=True)
         steps = samples // BATCH
