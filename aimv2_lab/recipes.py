@@ -166,7 +166,7 @@ _SIZES: dict[str, tuple[int, int, int, int, float]] = {
 PAPER_DECODER = DecoderRecipe(width=1024, depth=12, heads=8, hidden=2816)
 
 
-# Adapting to a higher resolution takes 2 billion pairs (paper, section 2.4): these are the steps of 8192 that hold them.
+# Adapting to a higher resolution takes 2 billion pairs (paper, section 2.4): so many steps of 8192 hold them.
 _ADAPTATION_STEPS = 244_141
 
 
@@ -174,11 +174,11 @@ def _published(size: str, image_size: int) -> Recipe:
     """A published size at a published resolution.
 
     Stated (paper, Tables 1, 2, A1 and sections 2.1, 2.2): width and depth, decoder width and depth, pixel weight,
-    betas, peak and least rate, decay, batch, clip, warm-up, steps, cosine, crop, flip, the data's shares. Released code:
-    heads, hidden widths, norm eps, positions, CLIP's mean and deviation (checkpoints); the decoder's heads and positions,
-    Adam's eps, the warm-up's start, what is not decayed, bfloat16, micro-batches of 128 (training code). Ours: base's
-    rate, the stand-ins for data that are not public, the seed, everything in `engine`, and how often a run logs,
-    validates and saves.
+    betas, peak and least rate, decay, batch, clip, warm-up, steps, cosine, crop, flip, the data's shares.
+    Released code: heads, hidden widths, norm eps, positions, CLIP's mean and deviation (checkpoints); the decoder's
+    heads and positions, Adam's eps, the warm-up's start, what is not decayed, bfloat16, micro-batches of 128 (training
+    code). Ours: base's rate, the stand-ins for data that are not public, the seed, everything in `engine`, and how
+    often a run logs, validates and saves.
 
     At 336 and 448 the paper adapts a 224 model on 2 billion pairs without synthetic captions, with weight decay 0
     (section 2.4, stated). That stage's rate, schedule and batch are not published: those of pre-training are kept,

@@ -20,7 +20,7 @@ from aimv2_lab.training.optimizers import build_optimizer, learning_rate
 
 
 class Digest(NamedTuple):
-    """A preset in one line: the paper's size of the encoder in billions, ours to the parameter, and the run's numbers."""
+    """A preset in one line: the paper's size of the encoder in billions, ours exactly, and the run's numbers."""
 
     stated: float
     encoder: int
