@@ -22,6 +22,7 @@ from aimv2_lab.training.plan.memory import parameter_count, rank_memory
 from aimv2_lab.training.step import loss_counts, train_step
 
 TOLERANCE = 0.1
+CPU = torch.device("cpu")
 
 # Recipe, micro-batch, micro-batches of a step.
 ON_GPU = [("aimv2-large-224", 8, 1), ("aimv2-large-224", 32, 1), ("aimv2-large-224", 32, 2), ("aimv2-huge-224", 16, 1)]

@@ -43,6 +43,7 @@ def rank_memory(recipe: AnyRecipe, ranks: int, parameters: int, activations: Act
     still. Raises ValueError for a batch that cannot be cut into ranks x micro-batches.
     """
     engine, stage = recipe.engine, recipe.engine.zero_stage
+    adds_up = micro_steps(recipe, ranks) > 1
     size = 2 if engine.weights == "bfloat16" else 4
     weights = size * parameters // (ranks if stage == 3 else 1)
     gathered = size * min(parameters, GATHERED_AT_ONCE) if stage == 3 else 0
@@ -56,8 +57,8 @@ def rank_memory(recipe: AnyRecipe, ranks: int, parameters: int, activations: Act
     weights = 0 if engine.offload == "all" else weights
     # Activations are freed while gradients are made: only those of earlier micro-batches stand beside them, and what
     # DeepSpeed adds them up in.
-    beside = micro_steps(recipe, ranks) > 1 or (stage == 1 and engine.weights == "bfloat16")
-    both = gradients + held if beside else max(gradients, held)
+    adds_up = adds_up or (stage == 1 and engine.weights == "bfloat16")
+    both = gradients + held if adds_up else max(gradients, held)
     peak = weights + gathered + optimizer + communication + both
     return RankMemory(weights, gathered, gradients, optimizer, communication, held, peak, host)
 
