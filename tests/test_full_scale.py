@@ -101,7 +101,7 @@ def test_the_schedule_at_its_four_corners(name: str) -> None:
 
 
 def drawn(mixture: tuple[MixturePart, ...], positions: int) -> dict[str, int]:
-    order = MixedOrder([1_000] * len(mixture), [part.weight for part in mixture], seed=0)
+    order = MixedOrder([[1_000]] * len(mixture), [part.weight for part in mixture], seed=0)
     names = [mixture[order.place(position).source].name for position in range(positions)]
     return dict(Counter(names))
 

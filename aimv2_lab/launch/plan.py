@@ -36,8 +36,8 @@ class PlanOptions:
     utilisation: float = 0.45
     """Assumed share of the tensor cores' peak, communication and loader included. None was measured on GPUs yet."""
     measured: float | None = None
-    """Images per second that one GPU was measured to train on (images_per_second of metrics.jsonl, over the GPUs of that
-    run); planned with as well."""
+    """Images per second that one GPU was measured to train on (those of metrics.jsonl, over the GPUs of that run);
+    planned with as well."""
     price: float = 2.5
     """Of one hour of one GPU, in any currency."""
 

@@ -65,6 +65,8 @@ def picture_flops(recipe: AnyRecipe, text_tokens: int | None = None) -> Flops:
     )
 
 
-def flops_utilisation(recipe: AnyRecipe, images_per_second: float, peak: float, text_tokens: int | None = None) -> float:
+def flops_utilisation(
+    recipe: AnyRecipe, images_per_second: float, peak: float, text_tokens: int | None = None
+) -> float:
     """Model FLOPs utilisation: which share of a device's `peak` FLOP/s a rate on that device puts into the model."""
     return images_per_second * picture_flops(recipe, text_tokens).step / peak

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,7 @@ def printed(*arguments: str) -> str:
 def test_the_papers_large_model_on_sixty_four_gpus() -> None:
     text = printed("--recipe", "aimv2-large-224", "--gpu", "h100", "--gpus", "64", "--price", "2")
     assert text.startswith("aimv2-large-224 on 64 x H100 SXM 80 GB: ZeRO stage 1, float32 weights, batch 64 ranks x 1")
-    assert "weights            2.12 GB" in text and "of 72.0 GB, 90% of 80" in text
+    assert "weights            2.12 GB" in text and "of 72.0 (90% of the GPU's)" in text
     assert "275.9 GFLOP" in text
     rate, days, hours, money = (
         float(found.replace(",", ""))
@@ -82,3 +83,10 @@ def test_an_unknown_gpu_is_refused_with_the_nearest_ones() -> None:
 def test_a_utilisation_above_one_is_refused() -> None:
     with pytest.raises(SystemExit):
         read_plan(["--recipe", "aimv2-large-224", "--utilisation", "45"])
+
+
+def test_the_readme_shows_what_the_command_prints() -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    shown = re.search(r"launch\.plan (.*)\n```\n\n```\n(.*?)\n```", readme, flags=re.DOTALL)
+    assert shown is not None
+    assert printed(*shown[1].split()) == shown[2]

@@ -34,7 +34,9 @@ def headline(recipe: AnyRecipe, gpu: Gpu, gpus: int) -> str:
 def memory_table(memory: RankMemory, gpu: Gpu) -> str:
     """Bytes of a rank by kind, in GB (10^9 bytes)."""
     rows = [_row(kind, getattr(memory, kind), why) for kind, why in _KINDS.items() if getattr(memory, kind)]
-    rows.append(_row("peak", memory.peak, f"of {gpu.usable / 1e9:.1f} GB, {USABLE:.0%} of {gpu.memory / 1e9:g}"))
+    rows.append(
+        _row("peak", memory.peak, f"at the worst moment, of {gpu.usable / 1e9:.1f} ({USABLE:.0%} of the GPU's)")
+    )
     if memory.host:
         rows.append(_row("on the host", memory.host, "offloaded, for every rank"))
     return "\n".join(["memory of a rank", *rows])
@@ -48,7 +50,7 @@ def flops_line(flops: Flops) -> str:
     """The arithmetic of a picture, by part, in GFLOP."""
     parts = {name: getattr(flops, name) / 1e9 for name in Flops._fields if getattr(flops, name)}
     named = ", ".join(f"{name.replace('_', ' ')} {value:.1f}" for name, value in parts.items())
-    return f"a picture's forward pass: {flops.forward / 1e9:.1f} GFLOP ({named}); a step: x 3"
+    return f"a picture's forward pass: {flops.forward / 1e9:.1f} GFLOP, a third of its step\n  {named}"
 
 
 def cost_lines(cost: Cost, gpus: int, kind: str) -> str:
@@ -62,7 +64,9 @@ def remedy(changes: Mapping[str, Any] | None, memory: RankMemory, gpu: Gpu) -> s
     """Why a plan is refused, and the smallest change with which it fits."""
     why = f"a rank needs {memory.peak / 1e9:.1f} GB, and {gpu.usable / 1e9:.1f} GB of a {gpu.name} can be planned with"
     if changes is None:
-        return f"{why}; no micro-batch, recomputation, ZeRO stage or offload makes it fit: take more GPUs or larger ones"
+        return (
+            f"{why}; no micro-batch, recomputation, ZeRO stage or offload makes it fit: take more GPUs or larger ones"
+        )
     return f"{why}. The smallest change that fits: {' '.join(map(_option, changes.items()))}"
 
 

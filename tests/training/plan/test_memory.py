@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable
+from functools import partialmethod
+from typing import Any
 
-from aimv2_lab.recipes import AnyRecipe, recipe
+import pytest
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from aimv2_lab.model.aimv1 import HeadBlock
+from aimv2_lab.model.layers import Block
+from aimv2_lab.recipes import AnyRecipe, Recipe, recipe
 from aimv2_lab.training.estimate import predict_memory
 from aimv2_lab.training.plan.activations import Activations, Kept, count_activations
 from aimv2_lab.training.plan.memory import RankMemory, parameter_count, rank_memory
@@ -20,6 +28,21 @@ def test_the_peak_of_a_step_is_planned_within_a_tenth(name: str, micro_batch: in
     assert 0.9 < planned_peak(known, fused_norms=False) / measured_peak(known, CPU) < 1.1
 
 
+@pytest.mark.parametrize("name", ["tiny", "aim-tiny"])
+def test_the_peak_of_a_recomputed_step_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = local(name, 32, 1).change({"encoder.depth": 8})
+    again = known.change({"engine.activation_checkpointing": True})
+    whole, less = (planned_peak(planned, fused_norms=False) for planned in (known, again))
+    for block in (Block, HeadBlock):
+        monkeypatch.setattr(block, "forward", partialmethod(recomputed, block.forward))
+    assert 0.9 < less / measured_peak(known, CPU) < 1.1
+    assert less < 0.75 * whole
+
+
+def recomputed(block: nn.Module, forward: Callable[..., Tensor], *given: Any, **named: Any) -> Tensor:
+    return checkpoint(forward, block, *given, use_reentrant=False, **named)
+
+
 @pytest.mark.parametrize("name", ["small", "aim-tiny"])
 def test_shallow_models_tell_what_deep_ones_keep(name: str) -> None:
     """Counting block by block gives what counting the whole model gives, masks and logit gradients aside."""
@@ -27,7 +50,7 @@ def test_shallow_models_tell_what_deep_ones_keep(name: str) -> None:
     counted = count_activations(known, fused_norms=False).whole
     micro, patches = known.training.micro_batch_size, known.encoder.patches
     aside = 4 * patches**2 * known.encoder.depth
-    aside += 4 * known.text_tokens * known.decoder.vocabulary if name == "small" else 0
+    aside += 4 * known.text_tokens * known.decoder.vocabulary if isinstance(known, Recipe) else 0
     assert counted.fixed + (counted.per_picture - aside) * micro == pytest.approx(
         predict_memory(known).activations, rel=1e-3
     )

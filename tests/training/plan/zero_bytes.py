@@ -1,6 +1,6 @@
 """Started on two ranks by test_zero_bytes: what DeepSpeed's stages hold after a backward pass, in bytes a parameter.
 
-    python -m torch.distributed.run --nproc-per-node 2 -m tests.training.plan.zero_bytes FILE
+python -m torch.distributed.run --nproc-per-node 2 -m tests.training.plan.zero_bytes FILE
 """
 
 from __future__ import annotations
