@@ -58,8 +58,8 @@ def deepspeed_config(recipe: AnyRecipe, ranks: int) -> dict[str, Any]:
 def micro_steps(recipe: AnyRecipe, ranks: int) -> int:
     """How many micro-batches each rank takes per step; raises ValueError where they do not come out whole."""
     batch, micro = recipe.training.batch_size, recipe.training.micro_batch_size
-    if batch % (ranks * micro):
-        fitting = [size for size in range(1, micro + 1) if batch % (ranks * size) == 0]
+    if ranks < 1 or batch % (ranks * micro):
+        fitting = [size for size in range(1, micro + 1) if batch % (max(ranks, 1) * size) == 0]
         remedy = f"training.micro_batch_size = {fitting[-1]}" if fitting else f"a multiple of {ranks} for the batch"
         raise ValueError(
             f"training.batch_size = {batch} cannot be cut into {ranks} ranks x training.micro_batch_size = {micro}: "

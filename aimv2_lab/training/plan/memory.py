@@ -8,6 +8,7 @@ import torch
 
 from aimv2_lab.model.models import model_of
 from aimv2_lab.recipes import AnyRecipe
+from aimv2_lab.training.deepspeed_config import micro_steps
 from aimv2_lab.training.plan.activations import Activations
 
 # DeepSpeed's defaults (0.19): gradients that are reduced at once, and parameters that stage 3 may hold gathered.
