@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from aimv2_lab.data import batches as data_batches
 from aimv2_lab.data.batches import Batch, PairDataset, Sample, batches
 from aimv2_lab.data.damage import DamagedArchive, DamagedImage, TooMuchDamage
+from aimv2_lab.data.order import sample_generator
 from aimv2_lab.data.records import Pair
 from aimv2_lab.data.tars.index import StaleIndex
 from aimv2_lab.data.transforms import evaluation_view
@@ -170,6 +172,25 @@ def test_prefix_lengths_are_uniform() -> None:
     counts = np.bincount([data[position].prefix_length for position in range(3000)], minlength=17)
     assert counts[0] == 0 and counts[16] == 0
     assert np.abs(counts[1:16] / 3000 - 1 / 15).max() < 0.015
+
+
+@pytest.mark.parametrize(
+    ("training", "streams"), [(True, ["crop", "prefix", "caption"]), (False, ["prefix", "caption"])]
+)
+def test_every_kind_of_draw_has_a_stream_of_its_own(
+    training: bool, streams: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the length of a prefix tells nothing of the crop or the caption."""
+    used: list[str] = []
+
+    def noted(*key: Any) -> np.random.Generator:
+        used.append(key[3])
+        return sample_generator(*key)
+
+    data = dataset(training=training)
+    monkeypatch.setattr(data_batches, "sample_generator", noted)
+    data[3]
+    assert used == streams
 
 
 def test_prefix_lengths_of_the_ablations() -> None:

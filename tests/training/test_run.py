@@ -21,12 +21,16 @@ from aimv2_lab.training.run import (
 from tests.data.generated import Bytes, ListSource
 
 
-def identity(weights: tuple[int, int] = (3, 1), length: int = 9, share: float = 0.5) -> dict[str, Any]:
+def identity(
+    weights: tuple[int, int] = (3, 1), length: int = 9, share: float = 0.5, fingerprint: str = "0"
+) -> dict[str, Any]:
     """Of a run on two sources."""
     parts = [{"source": name, "weight": weight} for name, weight in zip("ab", weights, strict=True)]
     parts[1]["synthetic_share"] = share
     changed = recipe("tiny", {"data.source": "", "data.mixture": parts})
-    source = MixedSource((ListSource(9), ListSource(length, shards=(length - 4, 4))), weights, ("a", "b"))
+    second = ListSource(length, shards=(length - 4, 4))
+    second.fingerprint = fingerprint
+    source = MixedSource((ListSource(9), second), weights, ("a", "b"))
     return PairDataset(source, Bytes(), changed, training=True).identity()
 
 
@@ -46,6 +50,7 @@ def test_every_difference_is_shown_and_nothing_else(tmp_path: Path) -> None:
     assert "data: train.sources.2.weight was 1, is 2. Resume" in refused(tmp_path, identity(weights=(3, 2)))
     assert "data: train.sources.2.pairs was 9, is 8. Resume" in refused(tmp_path, identity(length=8))
     assert "data: train.sources.2.synthetic_share was 0.5, is 0.7. Resume" in refused(tmp_path, identity(share=0.7))
+    assert "data: train.sources.2.fingerprint was 0, is 1. Resume" in refused(tmp_path, identity(fingerprint="1"))
 
 
 def test_another_version_of_the_order_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,3 +95,9 @@ def test_a_text_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     assert file.read_text() == "old" and list(tmp_path.iterdir()) == [file]
     replace_text(file, "new")
     assert file.read_text() == "new" and list(tmp_path.iterdir()) == [file]
+
+
+def test_a_source_that_is_new_is_shown(tmp_path: Path) -> None:
+    now = identity()
+    now["sources"]["3"] = {"weight": 2}
+    assert "train.sources.3.weight was None, is 2" in refused(tmp_path, now)
