@@ -41,12 +41,16 @@ def optimizer_tensors(engine: LocalEngine) -> dict[str, Tensor]:
 
 
 def restore_optimizer(engine: LocalEngine, tensors: Mapping[str, Tensor]) -> None:
-    """Give the optimizer back the state that `optimizer_tensors` flattened; the step counters stay on the CPU."""
+    """Give the optimizer back the state that `optimizer_tensors` flattened.
+
+    A fused optimizer has its step counters beside the parameters, another on the CPU.
+    """
+    fused = engine.optimizer.defaults["fused"]
     parameters = dict(engine.model.named_parameters())
     for name, value in tensors.items():
         kind, parameter_name = name.split(".", maxsplit=1)
         parameter = parameters[parameter_name]
-        place = value if kind == "step" else value.to(parameter.device)
+        place = value if kind == "step" and not fused else value.to(parameter.device)
         engine.optimizer.state[parameter][kind] = place
 
 

@@ -20,7 +20,9 @@ ModelT = TypeVar("ModelT", bound=AnyModel, default=AnyModel, covariant=True)
 class Predictor(Protocol):
     """What losses need: an engine, or a model as it is."""
 
-    def forward(self, images: Tensor, tokens: Tensor, prefix_lengths: Tensor | None) -> Predictions:
+    def forward(
+        self, images: Tensor, tokens: Tensor, prefix_lengths: Tensor | None, text_slots: Tensor | None = None
+    ) -> Predictions:
         """The model's predictions; an engine's are in its precision."""
         ...
 
@@ -53,11 +55,13 @@ class LocalEngine(Generic[ModelT]):
         self.device = device
         self.steps_done = steps_done
 
-    def forward(self, images: Tensor, tokens: Tensor, prefix_lengths: Tensor | None) -> Predictions:
+    def forward(
+        self, images: Tensor, tokens: Tensor, prefix_lengths: Tensor | None, text_slots: Tensor | None = None
+    ) -> Predictions:
         """Predictions under the recipe's precision; bfloat16 is autocast over float32 weights."""
         half = self.training.precision == "bfloat16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
-            return self.model(images, tokens, prefix_lengths)
+            return self.model(images, tokens, prefix_lengths, text_slots)
 
     def backward(self, loss: Tensor) -> None:
         """Add the loss's gradients to those of this step's earlier micro-batches."""

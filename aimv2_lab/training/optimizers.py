@@ -29,7 +29,8 @@ def build_optimizer(model: nn.Module, training: TrainingRecipe) -> torch.optim.A
         {"params": [p for n, p in named if decays(n, p)], "weight_decay": training.weight_decay / training.peak_lr},
         {"params": [p for n, p in named if not decays(n, p)], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=training.peak_lr, betas=training.betas, eps=training.adam_eps)
+    fused = all(parameter.device.type in ("cpu", "cuda") for _, parameter in named)  # one kernel, not one per tensor
+    return torch.optim.AdamW(groups, lr=training.peak_lr, betas=training.betas, eps=training.adam_eps, fused=fused)
 
 
 def learning_rate(step: int, training: TrainingRecipe) -> float:
