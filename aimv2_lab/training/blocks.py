@@ -22,9 +22,10 @@ def prepare_blocks(model: nn.Module, engine: EngineRecipe) -> None:
     """
     for block in model.modules():
         if isinstance(block, Block | HeadBlock):
-            forward = _recomputed(block.forward) if engine.activation_checkpointing else block.forward
-            # Compiled from outside: torch runs as it is what is compiled within a checkpoint.
-            block.forward = torch.compile(forward) if engine.compile else forward  # type: ignore[method-assign]
+            if engine.activation_checkpointing:
+                block.forward = _recomputed(block.forward)  # type: ignore[method-assign]
+            if engine.compile:  # second: what is compiled inside a checkpoint, torch runs as it is, without a word
+                block.forward = torch.compile(block.forward)  # type: ignore[method-assign]
 
 
 def _recomputed(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
