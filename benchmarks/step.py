@@ -27,8 +27,7 @@ from tqdm.auto import tqdm
 
 from aimv2_lab.data.batches import Batch
 from aimv2_lab.model.aimv2 import AIMv2
-from aimv2_lab.recipes import EngineRecipe, Recipe, recipe
-from aimv2_lab.training.blocks import prepare_blocks
+from aimv2_lab.recipes import Recipe, recipe
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import build_model
 from aimv2_lab.training.step import loss_counts, train_step
@@ -91,9 +90,8 @@ def drawn_model(plan: Recipe) -> AIMv2:
 
 def our_step(plan: Recipe, batch: Batch, device: torch.device, compiled: bool) -> Step:
     """A step of ours, as the loop takes it."""
-    model = drawn_model(plan)
-    prepare_blocks(model, EngineRecipe(compile=compiled))
-    engine = LocalEngine(model.train(), plan.training, device)
+    plan = plan.change({"engine.compile": compiled})
+    engine = LocalEngine(drawn_model(plan).train(), plan.training, device)
     there, counts = batch.to(device), loss_counts(batch, plan)
     return lambda: train_step(engine, there, counts, plan).total
 

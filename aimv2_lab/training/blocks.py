@@ -17,11 +17,11 @@ from aimv2_lab.recipes import EngineRecipe
 def prepare_blocks(model: nn.Module, engine: EngineRecipe) -> None:
     """Have every block of the model run as the recipe says; the weights keep their names and values.
 
-    To be called once, before a wrapper such as DeepSpeed takes the model. Block by block, because blocks are alike:
-    one is compiled, and its code serves the others.
+    Before a wrapper such as DeepSpeed takes the model; a block that was prepared stays as it is. Block by block,
+    because blocks are alike: one is compiled, and its code serves the others.
     """
     for block in model.modules():
-        if isinstance(block, Block | HeadBlock):
+        if isinstance(block, Block | HeadBlock) and "forward" not in vars(block):
             if engine.activation_checkpointing:
                 block.forward = _recomputed(block.forward)  # type: ignore[method-assign]
             if engine.compile:  # second: what is compiled inside a checkpoint, torch runs as it is, without a word

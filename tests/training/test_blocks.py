@@ -12,6 +12,7 @@ from torch import Tensor
 from aimv2_lab.model.models import AnyModel
 from aimv2_lab.recipes import AnyRecipe, EngineRecipe
 from aimv2_lab.training.blocks import prepare_blocks
+from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.estimate import peak_bytes
 from aimv2_lab.training.loop import build_model
 from aimv2_lab.training.step import batch_losses, loss_counts
@@ -89,5 +90,12 @@ def test_names_and_values_of_the_weights_stay(plan: AnyRecipe) -> None:
         torch.testing.assert_close(prepared(plan, **options).state_dict(), plain, rtol=0, atol=0)
 
 
-def test_as_they_are_by_default() -> None:
-    assert "forward" not in vars(prepared(SMALL).encoder.blocks[0])
+def test_the_local_engine_does_what_the_recipe_says_and_once() -> None:
+    for changes, prepares in (({}, False), ({"engine.activation_checkpointing": True}, True)):
+        model = build_model(SMALL.change(changes))
+        LocalEngine(model, SMALL.training, torch.device("cpu"))
+        first = model.encoder.blocks[0]
+        assert ("forward" in vars(first)) == prepares
+        before = first.forward
+        LocalEngine(model, SMALL.training, torch.device("cpu"))
+        assert first.forward == before
