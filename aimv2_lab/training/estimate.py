@@ -140,7 +140,8 @@ def _storages(values: Any) -> list[torch.UntypedStorage]:
 def peak_bytes(call: Callable[[], object]) -> int:
     """The most bytes that tensors made during the call held at once; what existed before is not counted.
 
-    Made for the CPU, where torch keeps no such count; on CUDA use torch.cuda.max_memory_allocated.
+    Made for the CPU, where torch keeps no such count; on CUDA use torch.cuda.max_memory_allocated. Not for compiled
+    code: torch runs it as it is meanwhile, and from then on.
     """
     with _LiveTensors() as live:
         call()
