@@ -39,7 +39,7 @@ def build_optimizer(model: nn.Module, training: TrainingRecipe) -> torch.optim.O
 
 
 def build_adamw(named: Mapping[str, nn.Parameter], training: TrainingRecipe) -> torch.optim.AdamW:
-    """torch's AdamW, fused where it can be, over named parameters in two groups: those that decay, those that do not."""
+    """torch's AdamW, fused where it can be, over named parameters in two groups: decayed and not decayed."""
     groups = [
         {"params": [p for n, p in named.items() if decays(n, p)], "weight_decay": torch_decay(training)},
         {"params": [p for n, p in named.items() if not decays(n, p)], "weight_decay": 0.0},

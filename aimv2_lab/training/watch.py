@@ -16,7 +16,9 @@ from aimv2_lab.model.objective import LossCounts
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.engine import Engine
 from aimv2_lab.training.feed import Feed
+from aimv2_lab.training.flops import flops_utilisation
 from aimv2_lab.training.optimizers import learning_rate
+from aimv2_lab.training.plan.gpus import gpu_at_hand
 from aimv2_lab.training.step import StepResult
 
 HISTORY, LEAST_HISTORY = 100, 20  # losses that a new one is held against, and how few are too few; our choice
@@ -76,8 +78,17 @@ class Watch:
             "tokens_per_second": (self._images * self.recipe.encoder.patches + self._tokens) / seconds,
             "data_waiting_share": (self.feed.waited - self._waited_before) / seconds,
         }
-        if self.engine.device.type == "cuda":
-            rates["gpu_memory_gib"] = torch.cuda.max_memory_allocated(self.engine.device) / 2**30
+        return rates | self._on_gpu(rates["images_per_second"])
+
+    def _on_gpu(self, images_per_second: float) -> dict[str, float]:
+        """Peak memory of this rank's GPU, and the model FLOPs utilisation where its peak rate is known."""
+        if self.engine.device.type != "cuda":
+            return {}
+        about = torch.cuda.get_device_properties(self.engine.device)
+        rates = {"gpu_memory_gib": torch.cuda.max_memory_allocated(self.engine.device) / 2**30}
+        if gpu := gpu_at_hand(about.name, about.total_memory):
+            one, tokens = images_per_second / self.engine.ranks.size, round(self._tokens / self._images)
+            rates["model_flops_utilisation"] = flops_utilisation(self.recipe, one, gpu.peak, tokens)
         return rates
 
     def _refuse(self, values: dict[str, float], found: _Unread) -> None:
