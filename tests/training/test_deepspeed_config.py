@@ -167,5 +167,5 @@ def test_the_recipes_own_half_precision_cannot_be_switched_off(tmp_path: Path) -
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="nowhere.json"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.json"):
         config(deepspeed=str(tmp_path / "nowhere.json"))
