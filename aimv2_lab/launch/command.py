@@ -40,9 +40,10 @@ def read_command(arguments: Sequence[str], program: str) -> Options:
     """The options of a command line: the preset named by --recipe with the fields set beside it."""
     preset = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     preset.add_argument("--recipe", default="tiny")
+    preset.add_argument("--local_rank")  # deepspeed's launcher adds it to what it puts in the environment
     named, rest = preset.parse_known_args(arguments)
     usage = f"python -m aimv2_lab.launch.{program} [--recipe NAME]"
-    options = tyro.cli(Options, default=Options(recipe(named.recipe)), args=rest, prog=usage)
+    options = tyro.cli(Options, default=Options(recipe(named.recipe)), args=rest, prog=usage, console_outputs=_speaks())
     if not options.data:
         return options
     mixed = options.data.endswith(".json")
@@ -64,7 +65,8 @@ def read_mixture(file: str) -> list[Any]:
 def end_plainly(command: Callable[[], None], go_on: str = "add --resume to go on from the newest checkpoint") -> None:
     """Run a command; bad input ends with one line that says what to do, not with a traceback.
 
-    `go_on` is what to do after an interruption. Of several ranks that fail together, the first one speaks.
+    `go_on` is what to do after an interruption. Of several ranks that fail together, the first one speaks; one that
+    fails alone speaks for itself.
     """
     try:
         command()
@@ -74,14 +76,17 @@ def end_plainly(command: Callable[[], None], go_on: str = "add --resume to go on
         sys.exit(STOPPED)
     except RankFailed as error:
         sys.exit(str(error) if _speaks() else 1)
+    except ConnectionError as error:  # which names the rank
+        sys.exit(str(error))
     except (UnknownName, ValueError, OSError, FloatingPointError, TooMuchDamage) as error:
-        sys.exit(f"{type(error).__name__}: {error}" if _speaks() else 1)
+        alone = distributed.is_initialized()  # what ranks that have met fail of together is RankFailed
+        sys.exit(f"{type(error).__name__}: {error}" if _speaks() or alone else 1)
     except distributed.DistError as error:
         sys.exit(f"rank {os.environ.get('RANK', 0)} lost the others: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"interrupted; {go_on}")
+        sys.exit(f"interrupted; {go_on}" if _speaks() else 1)
 
 
 def _speaks() -> bool:
     """Whether this process is the one whose words are shown: the first rank, or the only process."""
-    return os.environ.get("RANK", "0") == "0"
+    return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"

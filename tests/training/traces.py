@@ -133,7 +133,8 @@ def configurations(ranks: int) -> Iterator[tuple[str, Recipe, int]]:
 def local_traces(folder: Path) -> dict[str, Trace]:
     """The same by the plain engine: cut into micro-batches in three ways, and in bfloat16."""
     changes: dict[str, Changes] = {f"micro {size}": {"training.micro_batch_size": size} for size in (8, 16, 32)}
-    recipes = {name: TRACED.change(change) for name, change in (changes | {"autocast": AUTOCAST}).items()}
+    changes["autocast"] = AUTOCAST
+    recipes = {name: TRACED.change(change) for name, change in changes.items()}
     return {
         name: whole_trace(local_engine(build_model(recipe), recipe, ALONE), recipe, folder / "local" / name)
         for name, recipe in recipes.items()
