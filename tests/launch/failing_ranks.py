@@ -123,11 +123,11 @@ def run_cases(folder: Path) -> None:
     cases.damaged("no optimizer", "optimizer.safetensors", Path.unlink)
     cases.damaged("half the optimizer", "optimizer.safetensors", lambda file: save_file({}, file))
     with pytest.MonkeyPatch.context() as patch:
-        save, calls = checkpoint.save_file, list[int]()
+        calls = list[int]()
 
         def save_once(*arguments: Any) -> None:
             calls.append(1)
-            (save if len(calls) == 1 else full_disk)(*arguments)
+            (save_file if len(calls) == 1 else full_disk)(*arguments)
 
         patch.setattr(checkpoint, "save_file", save_once)
         cases.run("full disk")

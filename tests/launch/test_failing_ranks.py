@@ -25,7 +25,7 @@ MESSAGES = {
     "full disk": r"could not write .*step-00000004: .*No space left on device; the last good .*step-00000002",
     "unreadable": r"1 of 2 ranks failed: rank 1 on .*: OSError: .*Input/output error",
     "hot": r"FloatingPointError: step \d: .* not finite; the pairs of this step are .*, .* Start again with a lower",
-    "jumpy": r"FloatingPointError: step \d+: loss .* more than training\.loss_limit = 1 times .* Look at the pairs",
+    "jumpy": r"FloatingPointError: step \d+: loss .* more than training\.loss_limit = 1\.05 times .* Look at the pairs",
 }
 
 
