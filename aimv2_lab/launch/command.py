@@ -107,8 +107,10 @@ def end_plainly(command: Callable[[], None], go_on: str = "add --resume to go on
     except (UnknownName, ValueError, OSError, FloatingPointError, TooMuchDamage) as error:
         alone = distributed.is_initialized()  # what ranks that have met fail of together is RankFailed
         sys.exit(f"{type(error).__name__}: {error}" if _speaks() or alone else 1)
-    except distributed.DistError as error:
-        sys.exit(f"rank {os.environ.get('RANK', 0)} lost the others: {error}")
+    except RuntimeError as error:
+        if not isinstance(error, distributed.DistError) and "/gloo/" not in str(error):  # gloo has no error of its own
+            raise
+        sys.exit(f"rank {os.environ.get('RANK', 0)} lost the others, one may have died: {str(error).splitlines()[0]}")
     except KeyboardInterrupt:
         sys.exit(f"interrupted; {go_on}" if _speaks() else 1)
 

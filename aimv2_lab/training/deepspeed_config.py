@@ -11,7 +11,7 @@ from aimv2_lab.fields import leaves
 from aimv2_lab.recipes import AnyRecipe
 
 # Settings of DeepSpeed that the recipe has no field for and this code does itself: setting -> what to use instead.
-_NOT_DEEPSPEEDS = {
+NOT_DEEPSPEEDS = {
     "optimizer": "training.optimizer and its fields",
     "scheduler": "training.peak_lr, min_lr and warmup_steps",
     "fp16": "training.precision bfloat16",
@@ -86,7 +86,7 @@ def with_users_settings(made: Mapping[str, Any], file: Path) -> dict[str, Any]:
     if not isinstance(users, dict):
         raise ValueError(f"engine.deepspeed = {str(file)!r} must hold a JSON object, not {type(users).__name__}")
     users = _without_auto(users)
-    wrong = [f"{name} (use {remedy})" for name, remedy in _NOT_DEEPSPEEDS.items() if _is_asked_for(users.get(name))]
+    wrong = [f"{name} (use {remedy})" for name, remedy in NOT_DEEPSPEEDS.items() if _is_asked_for(users.get(name))]
     for path, value in leaves(users):
         said = _value_at(made, path)
         if said is not None and value != said:

@@ -49,8 +49,8 @@ TRACED = SMALL.change(
         "training.warmup_steps": 5,
     }
 )
-AUTOCAST: Changes = {"training.precision": "bfloat16"}
-HALF_WEIGHTS: Changes = {"training.precision": "bfloat16", "engine.weights": "bfloat16"}
+AUTOCAST: dict[str, Any] = {"training.precision": "bfloat16"}
+HALF_WEIGHTS: dict[str, Any] = {"training.precision": "bfloat16", "engine.weights": "bfloat16"}
 GOLDEN = Path(__file__).parent / "golden" / f"{platform.system()}-{platform.machine()}.json"
 
 
