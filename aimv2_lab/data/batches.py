@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -24,6 +22,7 @@ from aimv2_lab.data.order import ORDER_VERSION, Place, Stream, sample_generator
 from aimv2_lab.data.records import Pair, Source
 from aimv2_lab.data.tokenizer import NoTokens
 from aimv2_lab.data.transforms import evaluation_view, training_view
+from aimv2_lab.data.workers import prepare_worker
 from aimv2_lab.recipes import AnyRecipe, EncoderAttention
 
 __all__ = ["Batch", "PairDataset", "Sample", "Tokenizer", "batches", "draw_prefix_length"]
@@ -245,18 +244,8 @@ def batches(
         batch_size=None,  # a batch is an item
         sampler=positions,
         num_workers=workers,
-        worker_init_fn=_prepare_worker,
+        worker_init_fn=prepare_worker,
         # A generator of its own: else making the loader would draw from torch's global one.
         generator=torch.Generator(),
     )
     return map(_raised, loader)
-
-
-def _prepare_worker(_worker: int) -> None:
-    """Tokenizers warn when they are used in threads before a fork; a worker needs no threads of theirs.
-
-    A scheduler that ends a job sends SIGTERM to all its processes: workers must outlive it, because the run is then
-    saved, and a worker's death would be raised in the middle of that. They end with the process they work for.
-    """
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
