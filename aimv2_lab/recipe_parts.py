@@ -6,7 +6,7 @@ code" is Apple's public inference and training code, "our choice" is ours.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from aimv2_lab.fields import check_interval, check_multiple, check_range
@@ -158,7 +158,8 @@ class ObjectiveRecipe:
 
 @dataclass(frozen=True)
 class MixturePart:
-    """One of several sources: where its pairs are, its share in whole numbers, and its columns, as in `DataRecipe`.
+    """One of several sources: where its pairs are, its share in whole numbers, its columns and limits, as in
+    `DataRecipe`.
 
     `name` leads the pairs' keys; empty: the name of the folder, file or hub data set.
     """
@@ -170,6 +171,8 @@ class MixturePart:
     caption_column: str = ""
     synthetic_column: str = ""
     synthetic_share: float = 0.5
+    at_least: tuple[str, ...] = ()
+    at_most: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_range("data.mixture: weight", self.weight, 1)
@@ -184,7 +187,9 @@ class DataRecipe:
     `source` is `world:PRESET` for the generated world, else a folder, a file or a hub name; `mixture` has several in
     its place (paper, Table 2). `tokenizer` is "world", "captions" (a byte-level BPE trained on this run's captions), a
     folder, or a hub name; empty where no caption is read. Where a pair has both, a visit draws one of its captions
-    from `synthetic_column` with probability `synthetic_share`, else one from `caption_column`.
+    from `synthetic_column` with probability `synthetic_share`, else one from `caption_column`. `at_least` and `at_most`
+    are limits, COLUMN=NUMBER, on the numbers that an index of shards keeps (`launch.index --columns`): pairs outside
+    them, or without the number, are left out.
     """
 
     source: str = ""
@@ -199,6 +204,8 @@ class DataRecipe:
     caption_column: str = ""
     synthetic_column: str = ""
     synthetic_share: float = 0.5
+    at_least: tuple[str, ...] = ()
+    at_most: tuple[str, ...] = ()
     validation_share: float = 0.02  # held out by hash of the key where the source has no validation split
     damage_limit: float = 0.01  # share of samples that may be replaced before the run stops; our choice
     workers: int = 0
@@ -211,8 +218,9 @@ class DataRecipe:
         for name in ("flip_probability", "synthetic_share", "validation_share", "damage_limit"):
             check_range(f"data.{name}", getattr(self, name), 0.0, 1.0)
         check_range("data.workers", self.workers, 0)
-        if self.mixture and (self.image_column or self.caption_column or self.synthetic_column):
-            raise ValueError("data.mixture has columns of its own: name them in its parts, not beside it")
+        own = (self.image_column, self.caption_column, self.synthetic_column, self.at_least, self.at_most)
+        if self.mixture and any(own):
+            raise ValueError("data.mixture has columns and limits of its own: name them in its parts, not beside it")
         if self.source and self.mixture:
             raise ValueError(
                 f"data.source = {self.source!r} beside a data.mixture of {len(self.mixture)}: leave one empty"
@@ -221,7 +229,7 @@ class DataRecipe:
     @property
     def parts(self) -> tuple[DataRecipe, ...]:
         """This recipe for each source alone, one after the other."""
-        names = ("source", "image_column", "caption_column", "synthetic_column", "synthetic_share")
+        names = [field.name for field in fields(MixturePart) if field.name not in ("weight", "name")]
         changes = ({name: getattr(part, name) for name in names} for part in self.mixture)
         return tuple(replace(self, mixture=(), **change) for change in changes) or (self,)
 

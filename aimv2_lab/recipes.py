@@ -2,7 +2,8 @@
 
 `recipe("tiny")` trains on a laptop in minutes, `recipe("aimv2-large-224")` is the paper's model, `recipe("aim-600m")`
 its predecessor, AIM v1. A recipe says everything that decides a result: two runs with equal recipes, data and software
-see the same batches and draw the same prefixes. Sources in the comments are those of `recipe_parts`.
+see the same batches and draw the same prefixes. Sources in the comments are those of `recipe_parts`; `_published` and
+`_published_aimv1` say of every number of a full-scale preset where it comes from.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self, overload
 
 from aimv2_lab.fields import build, leaves, merged, unknown_name
+from aimv2_lab.mixtures import ADAPTATION_MIXTURE, AIMV1_MIXTURE, AIMV2_MIXTURE
 from aimv2_lab.recipe_parts import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -78,9 +80,20 @@ class _Writable:
     def change(self, changes: Mapping[str, Any]) -> Self:
         """A copy with fields changed by dotted path, e.g. {"training.steps": 100}.
 
-        Raises UnknownName for an unknown field (with the nearest names), ValueError for values that do not fit.
+        A source that is named takes the place of a mixture, and a mixture that of a source. Raises UnknownName for an
+        unknown field (with the nearest names), ValueError for values that do not fit.
         """
-        return build(type(self), merged(asdict(self), changes, RECIPE_FIELD), RECIPE_FIELD)
+        return build(type(self), merged(asdict(self), _either_data(changes), RECIPE_FIELD), RECIPE_FIELD)
+
+
+def _either_data(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes, and of data.source and data.mixture the one emptied that the other takes the place of."""
+    found = dict(changes)
+    if found.get("data.source"):
+        found.setdefault("data.mixture", [])
+    elif found.get("data.mixture"):
+        found.setdefault("data.source", "")
+    return found
 
 
 @dataclass(frozen=True)
@@ -164,15 +177,31 @@ _SIZES: dict[str, tuple[int, int, int, int, float]] = {
 PAPER_DECODER = DecoderRecipe(width=1024, depth=12, heads=8, hidden=2816)
 
 
+# Adapting to a higher resolution takes 2 billion pairs (paper, section 2.4): so many steps of 8192 hold them.
+_ADAPTATION_STEPS = 244_141
+
+
 def _published(size: str, image_size: int) -> Recipe:
-    """A published size at a published resolution. At 336 and 448 the paper adapts a 224 model (section 2.4), with
-    weight decay 0; the other settings of that stage are not published and are left at the pre-training values."""
+    """A published size at a published resolution.
+
+    Stated (paper, Tables 1, 2, A1 and sections 2.1, 2.2): width and depth, decoder width and depth, pixel weight,
+    betas, peak and least rate, decay, batch, clip, warm-up, steps, cosine, crop, flip, the data's shares.
+    Released code: heads, hidden widths, norm eps, positions, CLIP's mean and deviation (checkpoints); the decoder's
+    heads and positions, Adam's eps, the warm-up's start, what is not decayed, bfloat16, micro-batches of 128 (training
+    code). Ours: base's rate, the stand-ins for data that are not public, the seed, everything in `engine`, and how
+    often a run logs, validates and saves.
+
+    At 336 and 448 the paper adapts a 224 model on 2 billion pairs without synthetic captions, with weight decay 0
+    (section 2.4, stated). That stage's rate, schedule and batch are not published: those of pre-training are kept,
+    which is ours, as are the steps that follow from them.
+    """
     width, depth, heads, hidden, peak_lr = _SIZES[size]
-    training = TrainingRecipe(peak_lr=peak_lr)
+    training, data = TrainingRecipe(peak_lr=peak_lr), DataRecipe(mixture=AIMV2_MIXTURE)
     if image_size != 224:
-        training = replace(training, weight_decay=0.0)
+        training = replace(training, weight_decay=0.0, steps=_ADAPTATION_STEPS)
+        data = replace(data, mixture=ADAPTATION_MIXTURE)
     encoder = EncoderRecipe(image_size, width, depth, heads, hidden)
-    return Recipe(f"aimv2-{size}-{image_size}", encoder, PAPER_DECODER, training=training)
+    return Recipe(f"aimv2-{size}-{image_size}", encoder, PAPER_DECODER, data=data, training=training)
 
 
 # Trains on two CPU cores in minutes on the generated world. All sizes and rates are our choice (LOG.md has what was
@@ -230,6 +259,16 @@ _AIMV1_SIZES: dict[str, tuple[int, int, int, int]] = {
 
 
 def _published_aimv1(size: str) -> AIMv1Recipe:
+    """A published size of AIM v1.
+
+    Stated (AIM v1): width, depth, steps, peak rate, batch, warm-up then cosine, head of 12 blocks of 2048, sine-cosine
+    positions before the trunk and again before the head, pictures alone, DFN-2B and ImageNet-1k as 0.8 and 0.2, crops
+    from 0.4, bfloat16. Released code: heads, norm eps, the norm on patches, the head's order of layers, ImageNet's mean
+    and deviation, AdamW's decay. From memory (the appendix is not among our sources): betas, clip, warm-up of 31,250,
+    least rate 0, crop ratio, flip, and the decay, which the released code confirms; the appendix may have 1,250,000
+    steps where the body has 1.2 million. Ours: Adam's eps and the warm-up's start (AIMv2's), the seed, everything in
+    `engine`, micro-batches, and how often a run logs, validates and saves.
+    """
     width, depth, heads, steps = _AIMV1_SIZES[size]
     training = TrainingRecipe(
         steps=steps,
@@ -240,7 +279,8 @@ def _published_aimv1(size: str) -> AIMv1Recipe:
         weight_decay=0.05,
         decay="ordinary",
     )
-    return AIMv1Recipe(f"aim-{size}", TrunkRecipe(224, width, depth, heads), training=training)
+    data = DataRecipe(mixture=AIMV1_MIXTURE, tokenizer="", mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    return AIMv1Recipe(f"aim-{size}", TrunkRecipe(224, width, depth, heads), data=data, training=training)
 
 
 # AIM v1 beside tiny: the same pictures, no captions. All sizes and rates are our choice.

@@ -18,8 +18,8 @@ import tyro
 
 from aimv2_lab.data.batches import PairDataset, batches
 from aimv2_lab.data.mixture import open_mixture
+from aimv2_lab.data.world.export import WorldExport, export_world
 from aimv2_lab.recipes import recipe
-from tests.data.generated import write_shard
 
 BATCH, SHARDS, OF = 50, 40, 250
 
@@ -32,8 +32,7 @@ def unique_mib(process: psutil.Process) -> float:
 def held_by_workers(samples: int, workers: int, readings: int = 10) -> Iterator[list[float]]:
     """MiB of every worker (workers,), read at equal distances while `samples` go through."""
     with tempfile.TemporaryDirectory() as folder:
-        for shard in range(SHARDS):
-            write_shard(Path(folder, f"{shard:05d}.tar"), range(shard * OF, (shard + 1) * OF))
+        export_world(WorldExport(Path(folder), world="easy", pairs=SHARDS * OF, shard_size=OF, size=28))
         size = {"encoder.image_size": 28, "data.validation_share": 0.0, "data.source": folder}
         plan = recipe("aim-600m", size)
         dataset = PairDataset(open_mixture("train", plan.data, 28), None, plan, training=True)

@@ -67,7 +67,8 @@ def test_the_published_encoders_and_their_one_decoder(name: str) -> None:
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_published_training(name: str) -> None:
     training, data = recipe(name).training, recipe(name).data
-    assert (training.steps, training.batch_size, training.warmup_steps) == (1_500_000, 8192, 12_500)
+    steps = 1_500_000 if name.endswith("224") else 244_141  # 2 billion pairs when adapting to a higher resolution
+    assert (training.steps, training.batch_size, training.warmup_steps) == (steps, 8192, 12_500)
     assert (training.min_lr, training.warmup_start_lr, training.betas) == (1e-5, 1e-6, (0.9, 0.95))
     assert training.weight_decay == (1e-4 if name.endswith("224") else 0)  # 0 when adapting to a higher resolution
     assert (training.optimizer, training.decay) == ("adamw", "decoupled")
@@ -133,7 +134,7 @@ def test_the_tiny_world_is_neither_cropped_nor_flipped() -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_json_gives_the_same_recipe_back(name: str) -> None:
-    changed = PRESETS[name].change({"training.betas": (0.8, 0.99), "data.image_column": "x", "training.peak_lr": 1 / 3})
+    changed = PRESETS[name].change({"training.betas": (0.8, 0.99), "data.workers": 3, "training.peak_lr": 1 / 3})
     for read in (any_recipe_from_json, type(changed).from_json):
         assert read(changed.to_json()) == changed
         assert hash(read(changed.to_json())) == hash(changed)  # tuples again, not lists
@@ -172,6 +173,8 @@ def test_differences_lists_every_field_that_differs_and_nothing_else() -> None:
     assert differences(large, high) == {
         "name": ("aimv2-large-224", "aimv2-large-448"),
         "encoder.image_size": (224, 448),
+        "data.mixture": (asdict(large)["data"]["mixture"], asdict(high)["data"]["mixture"]),
+        "training.steps": (1_500_000, 244_141),
         "training.weight_decay": (1e-4, 0.0),
     }
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from aimv2_lab.data.damage import DamagedCaption, DamagedImage
+from aimv2_lab.data.reading import with_retries
 from aimv2_lab.recipes import DataRecipe
 
 IMAGE_NAMES = ("image", "img", "file_name", "picture", "jpg", "jpeg", "png", "webp", "image_bytes")
 KEY_NAMES = ("__key__", "key", "uid")
 CAPTION_NAMES = ("txt", "text", "caption", "captions", "alt", "alt_text", "sentence", "sentences", "description")
+NESTING_LIMIT = 100  # JSON nested deeper is taken for damage, the same in every process; our choice, below Python's own
+
+# What a file system answers to a name that is wrong, while its other files can be read.
+_WRONG_NAME = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL})
+_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.ENXIO})
 
 
 class MissingColumn(ValueError):
@@ -58,7 +68,10 @@ def find_columns(names: Sequence[str], data_recipe: DataRecipe, place: str) -> C
 
 
 def read_image(row: Mapping[str, Any], columns: Columns, folder: Path | None, key: str) -> bytes | Image.Image:
-    """The encoded picture of a row: bytes, or a file named relative to `folder`. Raises DamagedImage if it has none."""
+    """The encoded picture of a row: bytes, or a file named relative to `folder`.
+
+    Raises DamagedImage if it has none, and OSError as `with_retries` does for errors that are not the file's own.
+    """
     value = next((row[name] for name in columns.images if row.get(name) is not None), None)
     if isinstance(value, Mapping):  # the form of HF datasets
         value = value.get("bytes") if value.get("bytes") is not None else value.get("path")
@@ -67,10 +80,7 @@ def read_image(row: Mapping[str, Any], columns: Columns, folder: Path | None, ke
     if not isinstance(value, str) or not value:
         held = "nothing" if value is None else f"{type(value).__name__} {value!r:.40}"
         raise DamagedImage(key, f"no image: {', '.join(columns.images)} holds {held}")
-    try:
-        return (folder or Path()).joinpath(value).read_bytes()
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise DamagedImage(key, f"file not found: {value}") from None
+    return _file_bytes((folder or Path()) / value, value, key)
 
 
 def read_captions(row: Mapping[str, Any], columns: Columns, key: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -103,9 +113,40 @@ def parse_member(name: str, content: bytes, key: str) -> Any:
     """The text or JSON in a tar's member; raises DamagedCaption where it is neither."""
     try:
         text = content.decode()
-        return json.loads(text) if name.rpartition(".")[2] == "json" else text
+        return parse_json(text) if name.rpartition(".")[2] == "json" else text
     except ValueError as error:
         raise DamagedCaption(key, f"unreadable {name}: {error}") from None
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text; raises ValueError where it is none, or nested deeper than `NESTING_LIMIT`."""
+    with suppress(RecursionError):
+        value = json.loads(text)
+        if text.count("[") + text.count("{") <= NESTING_LIMIT or not _nested_deeper(value):
+            return value
+    raise ValueError(f"JSON nested deeper than {NESTING_LIMIT}")
+
+
+def _nested_deeper(value: Any) -> bool:
+    """Whether anything lies within more than `NESTING_LIMIT` lists and objects."""
+    level = [value]
+    for _ in range(NESTING_LIMIT):
+        holding = [part for part in level if isinstance(part, (dict, list))]
+        level = list(chain.from_iterable(part.values() if isinstance(part, dict) else part for part in holding))
+    return any(isinstance(part, (dict, list)) for part in level)
+
+
+def _file_bytes(file: Path, named: str, key: str) -> bytes:
+    """A picture's file; raises DamagedImage, with the name as the row has it, where there is none of that name."""
+    try:
+        return with_retries(file.read_bytes, str(file))
+    except ValueError as error:  # a zero byte, or half of a character
+        raise DamagedImage(key, f"no name of a file: {error}: {named!r:.80}") from None
+    except OSError as error:
+        if error.errno not in _WRONG_NAME | _REFUSED:
+            raise
+        kind = "file unreadable" if error.errno in _REFUSED else "file not found"
+        raise DamagedImage(key, f"{kind}: {os.strerror(error.errno)}: {named:.200}") from None
 
 
 def _wanted(columns: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +10,58 @@ from pathlib import Path
 from uuid import uuid4
 
 WRITING = "writing-"
+UNFINISHED = (".part", ".partial", ".filepart", ".tmp", ".temp", ".aria2", ".crdownload", ".download", ".incomplete")
 
 
 def visible_files(path: Path) -> list[Path]:
-    """What lies under a folder, at any depth and in order, or the file that `path` is; without hidden names."""
-    inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-    return [file for file in inside if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+    """The files under a folder, at any depth and in order, or the file that `path` is; without hidden names.
+
+    Links are followed. Raises FileNotFoundError for one that leads nowhere, and ValueError for one that leads to a
+    folder that is walked already, whose files would be there twice, and for what a download left unfinished.
+    """
+    if path.is_dir():
+        real = path.resolve()
+        files = sorted(_walked(path, dict.fromkeys([real, *real.parents], path)))
+    else:
+        files = [path]
+    if unfinished := [file for file in files if file.name.lower().endswith(UNFINISHED)]:
+        raise ValueError(
+            f"{unfinished[0]} is a download that was not finished ({len(unfinished)} such files): fetch it to its end, "
+            "or move it out of the folder"
+        )
+    return files
+
+
+def _walked(folder: Path, reached: dict[Path, Path]) -> Iterator[Path]:
+    """The files under a folder; `reached` holds under which name each real folder was met, the root's parents too."""
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: (entry.is_symlink(), entry.name)):
+            if entry.name.startswith("."):
+                continue
+            place = folder / entry.name
+            if entry.is_symlink():
+                _refuse_dangling(place)
+            if not entry.is_dir():
+                yield place
+                continue
+            real = place.resolve()
+            other = reached.setdefault(real, place)
+            if other is not place:
+                raise ValueError(
+                    f"{place} leads to {real}, whose files are read by {other} already: remove one of the two"
+                )
+            yield from _walked(place, reached)
+
+
+def _refuse_dangling(link: Path) -> None:
+    try:
+        link.stat()
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+        raise FileNotFoundError(
+            f"{link} is a link to {os.readlink(link)}, where nothing is: fetch or mount what it leads to, or remove it"
+        ) from None
 
 
 def root_of(path: Path) -> Path:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from aimv2_lab.data.order import MixedOrder
+from aimv2_lab.data.reading import with_retries
 from aimv2_lab.data.records import Pair, Source
 from aimv2_lab.data.sources import Split, open_source
 from aimv2_lab.recipes import DataRecipe
@@ -49,9 +51,15 @@ class MixedSource:
 
 
 def open_mixture(split: Split, data_recipe: DataRecipe, image_size: int) -> MixedSource:
-    """Open the training or validation pairs of every source of a recipe; raises what `open_source` does."""
+    """Open the training or validation pairs of every source of a recipe, anew after passing errors of file systems.
+
+    Raises what `open_source` and `with_retries` do.
+    """
     _refuse_overlaps([part.source for part in data_recipe.mixture])
-    sources = [open_source(part.source, split, part, image_size) for part in data_recipe.parts]
+    sources = [
+        with_retries(partial(open_source, part.source, split, part, image_size), f"source {part.source}")
+        for part in data_recipe.parts
+    ]
     if not data_recipe.mixture:
         return MixedSource(sources)
     names = [f"{part.name}/{split}" if part.name else "" for part in data_recipe.mixture]

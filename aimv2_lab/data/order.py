@@ -16,7 +16,7 @@ import numpy as np
 Sizes = Sequence[int] | np.ndarray
 Stream = Literal["order", "shards", "mixture", "caption", "crop", "prefix", "replacement"]
 
-ORDER_VERSION = 1  # raised whenever the same sources, weights and seed give another order than before
+ORDER_VERSION = 1  # raised whenever the same sources, weights and seed give another order or other draws than before
 WINDOW_SHARDS = 16  # shards read at the same time; our choice: some gigabytes, which a node's memory holds
 
 
@@ -122,6 +122,14 @@ class MixedOrder:
         blocks, slots = divmod(positions, sum(self.weights))
         begun = np.bincount(self._block(blocks)[0][:slots], minlength=len(self.weights))
         return tuple(blocks * weight + int(count) for weight, count in zip(self.weights, begun, strict=True))
+
+    def before_repeats(self) -> int:
+        """How many positions from the start hold no pair twice: a source that is small for its weight ends it."""
+        lengths = np.array([order.length for order in self.orders])
+        block = int((lengths // self.weights).min())
+        sources, turns = self._block(block)
+        repeated = block * np.array(self.weights)[sources] + turns >= lengths[sources]
+        return block * sum(self.weights) + int(np.argmax(repeated))
 
     def _block(self, block: int) -> tuple[np.ndarray, np.ndarray]:
         """For every slot of a block, its source, and how many slots before it have the same."""

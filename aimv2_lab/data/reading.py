@@ -27,6 +27,12 @@ PASSING_ERRORS = frozenset(
 DELAYS = tuple(0.5 * 2**attempt for attempt in range(7))  # seconds between attempts, a minute in all; our choice
 
 Result = TypeVar("Result")
+
+
+class LastingError(OSError):
+    """An error of `PASSING_ERRORS` that did not pass; not tried again by whoever else would."""
+
+
 Sleep = Callable[[float], None]
 _logger = logging.getLogger(__name__)
 
@@ -43,10 +49,14 @@ def with_retries(
         try:
             return action()
         except OSError as error:
-            delay = next(delays, None) if error.errno in PASSING_ERRORS else None
+            if error.errno is None or isinstance(error, LastingError):  # not the file system's, or tried before
+                raise
+            if error.errno not in PASSING_ERRORS:
+                named = place if str(error.filename or "") in place else f"{error.filename}, for {place}"
+                raise OSError(error.errno, f"{error.strerror}: {named}") from error
+            delay = next(delays, None)
             if delay is None:
-                tried = f" {len(DELAYS) + 1} times over" if error.errno in PASSING_ERRORS else ""
-                raise OSError(error.errno, f"{error.strerror}{tried}: {place}") from error
+                raise LastingError(error.errno, f"{error.strerror} {len(DELAYS) + 1} times over: {place}") from error
             _logger.warning("%s: %s; trying again in %g s", error.strerror, place, delay)
         sleep(delay)
         renew()

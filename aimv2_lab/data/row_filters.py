@@ -36,6 +36,16 @@ def filtered(table: pa.Table, filters: Sequence[RowFilter], counts: Counter[str]
     return table
 
 
+def passing(table: pa.Table, filters: Sequence[RowFilter], counts: Counter[str]) -> np.ndarray:
+    """Whether each row passes every filter, (N,) bool; `counts` counts as in `filtered`."""
+    kept = np.ones(table.num_rows, dtype=bool)
+    for row_filter in filters:
+        passes = np.asarray(pc.fill_null(row_filter.keeps(table), False))
+        counts[row_filter.name] += int(np.count_nonzero(kept & ~passes))
+        kept &= passes
+    return kept
+
+
 def uid_filter(column: str, sorted_list: np.ndarray) -> RowFilter:
     """Rows whose uid is in a list. Raises ValueError, naming it, for a uid that is none."""
 
@@ -57,6 +67,11 @@ def threshold(expression: str, at_least: bool) -> RowFilter:
         raise ValueError(f"{expression!r} is no threshold: write COLUMN=NUMBER, as in clip_similarity_vitl14=0.28")
     compare = pc.greater_equal if at_least else pc.less_equal
     return RowFilter(f"not {column} {sign} {bound:g}", (column,), lambda table: compare(_numbers(table, column), bound))
+
+
+def thresholds(at_least: Sequence[str], at_most: Sequence[str]) -> list[RowFilter]:
+    """Several of them; raises ValueError as `threshold` does."""
+    return [threshold(text, True) for text in at_least] + [threshold(text, False) for text in at_most]
 
 
 def basic_filters(text: str, width: str, height: str) -> list[RowFilter]:

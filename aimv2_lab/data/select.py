@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
 from aimv2_lab.data.buckets import joined, unique_rows
-from aimv2_lab.data.files import written_aside
+from aimv2_lab.data.files import WRITING, written_aside
 from aimv2_lab.data.parquet import common_schema, parquet_files, read_tables, regrouped
-from aimv2_lab.data.row_filters import RowFilter, basic_filters, filtered, threshold, uid_filter
+from aimv2_lab.data.row_filters import RowFilter, basic_filters, filtered, thresholds, uid_filter
 from aimv2_lab.data.uids import open_uid_list, uid_sum
 
 SELECTION = "selection.json"
@@ -79,7 +79,7 @@ class Selection:
 
     def thresholds(self) -> list[RowFilter]:
         """Those of at_least and at_most. Raises ValueError for one that is no COLUMN=NUMBER."""
-        return [threshold(text, True) for text in self.at_least] + [threshold(text, False) for text in self.at_most]
+        return thresholds(self.at_least, self.at_most)
 
     def filters(self) -> list[RowFilter]:
         """All that is decided row by row. Raises ValueError for a uid list that is none."""
@@ -151,11 +151,18 @@ def _claimed(folder: Path, settings: dict[str, Any]) -> Path:
         if before != settings:
             changed = ", ".join(name for name in now if before["settings"].get(name) != now[name]) or "inputs"
             raise ValueError(f"{folder} holds an unfinished selection with other {changed}: delete it, or name another")
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and not _is_unclaimed(folder):
         raise FileExistsError(f"{folder} is not empty: name another folder, or clear this one first")
     with written_aside(unfinished / _SETTINGS) as aside:
         aside.write_text(json.dumps(settings))
     return unfinished
+
+
+def _is_unclaimed(folder: Path) -> bool:
+    """Whether a folder is empty, or holds no more than a selection that was killed before its settings were written."""
+    inside = [path for path in folder.iterdir() if path != folder / UNFINISHED]
+    begun = (folder / UNFINISHED).iterdir() if (folder / UNFINISHED).is_dir() else ()
+    return not inside and all(path.name.startswith(WRITING) for path in begun)
 
 
 def _counts_of(part: Path) -> Path:

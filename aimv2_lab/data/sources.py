@@ -16,6 +16,8 @@ import numpy as np
 from aimv2_lab.data.columns import Columns, find_columns, read_captions, read_image
 from aimv2_lab.data.files import root_of, visible_files
 from aimv2_lab.data.layouts import METADATA, FolderRows, Rows, TableRows, saved_tables
+from aimv2_lab.data.limits import no_index, rows_within
+from aimv2_lab.data.reading import with_retries
 from aimv2_lab.data.records import Pair, Source
 from aimv2_lab.data.tars.archive import TAR_SUFFIXES, tar_files
 from aimv2_lab.data.tars.rows import IndexedRows
@@ -28,8 +30,8 @@ _SPLIT_NAMES = re.compile(
     r"(?P<train>train(ing)?)|(?P<validation>val(id(ation)?)?)|(?P<test>test(ing)?)", re.IGNORECASE
 )
 _LAYOUTS = (
-    "WebDataset shards (.tar, .tar.gz, .tar.xz), an image folder with metadata.jsonl, Parquet (.parquet), or Arrow as "
-    "datasets.save_to_disk writes it"
+    "WebDataset shards (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst, .tar.lz4), an image folder with metadata.jsonl, "
+    "Parquet (.parquet), or Arrow as datasets.save_to_disk writes it"
 )
 
 
@@ -53,10 +55,12 @@ class RowSource:
         return len(self.indices)
 
     def __getitem__(self, index: int) -> Pair:
-        """The pair; raises DamagedImage or DamagedCaption where it has none that can be used."""
+        """The pair; raises DamagedImage or DamagedCaption where it has none that can be used, OSError as `with_retries`
+        does.
+        """
         row_number = int(self.indices[index])
-        key = self.rows.keys[row_number]
-        row = self.rows[row_number]
+        key = self.rows.key(row_number)
+        row = with_retries(lambda: self.rows[row_number], f"{key} of {self.name}")
         return Pair(key, read_image(row, self.columns, self.folder, key), *read_captions(row, self.columns, key))
 
 
@@ -66,13 +70,16 @@ def open_source(spec: str, split: Split, data_recipe: DataRecipe, image_size: in
     A hub name is `owner/name`, with `:configuration` after it where there are several. Files and folders whose names
     begin with train, val, valid, validation or test tell the split (test is left alone); files without such a name are
     training data beside named validation files. Where nothing tells, `data.validation_share` of the pairs are held
-    out, chosen by a hash of the key. Shards are read by an index beside them (see `open_index`). `image_size` is for
+    out, chosen by a hash of the key. `data.at_least` and `data.at_most` leave out rows by the columns of shards' index
+    (see `rows_within`). Shards are read by an index beside them (see `open_index`). `image_size` is for
     the generated world, whose pictures are made to size. Raises FileNotFoundError, MissingColumn, DamagedArchive, or
     ValueError where a split has no pairs.
     """
     if not spec:
         raise ValueError("data.source is empty: give a folder, a file, a hub data set or world:easy")
     if spec.startswith("world:"):
+        if data_recipe.at_least or data_recipe.at_most:
+            raise no_index(data_recipe, spec)
         return open_world(spec, split, image_size)
     if Path(spec).expanduser().exists():
         return _open_path(Path(spec).expanduser().absolute(), split, data_recipe)
@@ -133,19 +140,21 @@ def _source(
 ) -> RowSource:
     """Choose columns and rows, and take the fingerprint of what was chosen."""
     columns = find_columns(rows.names, data_recipe, name)
+    within = rows_within(rows, data_recipe, name)
     rows = rows.only([*columns.images, *columns.captions, *columns.synthetic])
-    indices = np.arange(len(rows.keys))
+    chosen = within
     if held_out:
-        validation = rows.shares < data_recipe.validation_share
-        indices = np.flatnonzero(validation == (split == "validation"))
+        chosen = within & ((rows.shares < data_recipe.validation_share) == (split == "validation"))
+    indices = np.flatnonzero(chosen)
     if not len(indices):
+        limits = f" within data.at_least and data.at_most (of {len(rows)})" if not within.all() else ""
         raise ValueError(
-            f"{name}: none of {len(rows.keys)} pairs is in the {split} split"
+            f"{name}: none of {np.count_nonzero(within)} pairs{limits} is in the {split} split"
             + (f" with data.validation_share = {data_recipe.validation_share}: change it" if held_out else "")
         )
     about = [*stamps, rows.fingerprint, repr(columns)]
     fingerprint = blake2b("\n".join(about).encode("utf-8", "surrogatepass"), digest_size=16)
-    fingerprint.update(indices.astype("<i8").tobytes())
+    fingerprint.update(np.ascontiguousarray(indices, "<i8").data)
     return RowSource(f"{name}/{split}", fingerprint.hexdigest(), rows, columns, indices, folder)
 
 

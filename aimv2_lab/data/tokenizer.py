@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -16,6 +18,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 from aimv2_lab.data.captions import words
 
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"
+CHARACTERS_A_TOKEN = 64  # longer captions than this are cut before they are read; our choice: far beyond any language
 _CLEANS = "clean_captions"  # kept in a saved tokenizer's configuration
 
 
@@ -58,7 +61,7 @@ class CaptionTokenizer:
         """
         if max_tokens < 2:
             raise ValueError(f"max_tokens = {max_tokens}; a caption needs at least one token and the end token")
-        rows = [[*self._ids(text, place)[: max_tokens - 1], self.end_id] for place, text in enumerate(texts)]
+        rows = [[*self._ids(text, place, max_tokens - 1), self.end_id] for place, text in enumerate(texts)]
         length = max_tokens if fixed_length else max(map(len, rows), default=0)
         tokens = torch.full((len(rows), length), self.pad_id, dtype=torch.int64)
         counted = torch.zeros((len(rows), length), dtype=torch.bool)
@@ -97,15 +100,44 @@ class CaptionTokenizer:
                 f"{recipe_vocabulary}; raise decoder.vocabulary or choose a smaller tokenizer"
             )
 
-    def _ids(self, text: str, place: int) -> list[int]:
-        """Ids of one caption without special tokens."""
+    def _ids(self, text: str, place: int, most: int) -> list[int]:
+        """The first ids of one caption, `most` of them or fewer, without special tokens."""
         if not isinstance(text, str):
             raise ValueError(f"caption {place} of the batch is {type(text).__name__} {text!r}; it must be a string")
-        cleaned = clean_caption(text) if self.cleans else text
-        ids = self.tokenizer.encode(cleaned, add_special_tokens=False, split_special_tokens=True)
+        ids = self._beginning(clean_caption(text) if self.cleans else text, most)
         if not ids:
-            raise NoTokens(f"caption {place} of the batch, {text!r}, has no tokens; drop the pair or give it a text")
-        return list(ids)
+            raise NoTokens(
+                f"caption {place} of the batch, {text!r:.200}, has no tokens; drop the pair or give it a text"
+            )
+        return ids[:most]
+
+    def _beginning(self, text: str, most: int) -> list[int]:
+        """The ids of a text, or of enough of a very long one that the first `most` are those of the whole.
+
+        A text is cut at white space, where tokenizers begin a new word. Where there is none, it is cut if it begins
+        with the same ids for every cut within the length of the longest token: at one of them a token of the whole
+        ends, and what stands before that is read as if it stood alone. Ever more is read until there is such a cut.
+        """
+        length = CHARACTERS_A_TOKEN * most
+        while length < len(text):
+            space = text.rfind(" ", length // 2, length)
+            at_space, end = space > 0, space if space > 0 else length
+            # Marks are sorted before they are joined to their letter, however many there are: no cut between them.
+            if at_space or not unicodedata.combining(text[end]):
+                ids = self._whole(text[:end])
+                others = () if at_space else range(end - self._longest, end)
+                if len(ids) >= 2 * most and all(self._whole(text[:cut])[:most] == ids[:most] for cut in others):
+                    return ids
+            length *= 8
+        return self._whole(text)
+
+    @cached_property
+    def _longest(self) -> int:
+        """Characters of the longest token."""
+        return max(map(len, self.tokenizer.get_vocab()))
+
+    def _whole(self, text: str) -> list[int]:
+        return list(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
 
 
 def clean_caption(text: str) -> str:

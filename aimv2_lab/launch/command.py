@@ -16,6 +16,7 @@ from torch import distributed
 
 from aimv2_lab.data.damage import TooMuchDamage
 from aimv2_lab.fields import UnknownName
+from aimv2_lab.mixtures import placed
 from aimv2_lab.recipes import AnyRecipe, recipe
 from aimv2_lab.training.ranks import RankFailed
 from aimv2_lab.training.stopping import STOPPED, Preempted
@@ -29,7 +30,7 @@ class Options:
     data: str = ""
     """Pairs to train on: a folder or file (WebDataset .tar/.tar.xz, Parquet, image folder with metadata.jsonl), a hub
     data set's name, world:PRESET, or a .json file that lists several as data.mixture does: [{"source": …, "weight":
-    30}, …]. Default: the recipe's data."""
+    30}, …], or the folder in which the recipe's own mixture has its folders. Default: the recipe's data."""
     run: Path | None = None
     """The run folder. An existing run is never overwritten."""
     resume: bool = False
@@ -37,20 +38,46 @@ class Options:
 
 
 def read_command(arguments: Sequence[str], program: str) -> Options:
-    """The options of a command line: the preset named by --recipe with the fields set beside it."""
-    preset = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    preset.add_argument("--recipe", default="tiny")
-    named, rest = preset.parse_known_args(arguments)
+    """The options of a command line: the preset named by --recipe, on the data named by --data, with the fields set
+    beside them."""
+    preset, rest = named_preset(arguments)
+    own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    own.add_argument("--data", default="")
+    named, rest = own.parse_known_args(rest)  # first, because columns can be set of one source but not of a mixture
+    default = Options(with_data(preset, named.data) if named.data else preset, named.data)
     usage = f"python -m aimv2_lab.launch.{program} [--recipe NAME]"
-    options = tyro.cli(Options, default=Options(recipe(named.recipe)), args=rest, prog=usage)
-    if not options.data:
-        return options
-    mixed = options.data.endswith(".json")
-    changes = {
-        "data.source": "" if mixed else options.data,
-        "data.mixture": read_mixture(options.data) if mixed else [],
-    }
-    return dataclasses.replace(options, recipe=options.recipe.change(changes))
+    return tyro.cli(Options, default=default, args=rest, prog=usage, console_outputs=_speaks())
+
+
+def named_preset(arguments: Sequence[str]) -> tuple[AnyRecipe, list[str]]:
+    """The preset that --recipe names, by default tiny, and the other arguments."""
+    own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    own.add_argument("--recipe", default="tiny")
+    own.add_argument("--local_rank")  # deepspeed's launcher adds it to what it puts in the environment
+    named, rest = own.parse_known_args(arguments)
+    return recipe(named.recipe), rest
+
+
+def with_data(known: AnyRecipe, data: str) -> AnyRecipe:
+    """A recipe that reads what `--data` names: one source, a .json file of several, or the folder of its own mixture.
+
+    A folder that holds every folder of the recipe's mixture is where that mixture is looked for; one that holds none of
+    them is one source, in the mixture's place, which is said. Raises ValueError for a folder that holds some of them.
+    """
+    if data.endswith(".json"):
+        return known.change({"data.mixture": read_mixture(data)})
+    folders = [part.source for part in known.data.mixture]
+    missing = sorted({folder for folder in folders if not Path(data).expanduser().joinpath(folder).exists()})
+    if folders and not missing:
+        return known.change({"data.mixture": placed(known.data.mixture, data)})
+    if len(missing) < len(set(folders)):
+        raise ValueError(
+            f"{data} holds no {' and no '.join(missing)} beside the other folders of the recipe's mixture: make them "
+            "(docs/data.md), or list the sources that there are, with their weights, in a .json file"
+        )
+    if folders:
+        print(f"{data} is read as one source, in place of the mixture of {known.name}", file=sys.stderr)
+    return known.change({"data.source": data})
 
 
 def read_mixture(file: str) -> list[Any]:
@@ -64,7 +91,8 @@ def read_mixture(file: str) -> list[Any]:
 def end_plainly(command: Callable[[], None], go_on: str = "add --resume to go on from the newest checkpoint") -> None:
     """Run a command; bad input ends with one line that says what to do, not with a traceback.
 
-    `go_on` is what to do after an interruption. Of several ranks that fail together, the first one speaks.
+    `go_on` is what to do after an interruption. Of several ranks that fail together, the first one speaks; one that
+    fails alone speaks for itself.
     """
     try:
         command()
@@ -74,14 +102,19 @@ def end_plainly(command: Callable[[], None], go_on: str = "add --resume to go on
         sys.exit(STOPPED)
     except RankFailed as error:
         sys.exit(str(error) if _speaks() else 1)
+    except ConnectionError as error:  # which names the rank
+        sys.exit(str(error))
     except (UnknownName, ValueError, OSError, FloatingPointError, TooMuchDamage) as error:
-        sys.exit(f"{type(error).__name__}: {error}" if _speaks() else 1)
-    except distributed.DistError as error:
-        sys.exit(f"rank {os.environ.get('RANK', 0)} lost the others: {error}")
+        alone = distributed.is_initialized()  # what ranks that have met fail of together is RankFailed
+        sys.exit(f"{type(error).__name__}: {error}" if _speaks() or alone else 1)
+    except RuntimeError as error:
+        if not isinstance(error, distributed.DistError) and "/gloo/" not in str(error):  # gloo has no error of its own
+            raise
+        sys.exit(f"rank {os.environ.get('RANK', 0)} lost the others, one may have died: {str(error).splitlines()[0]}")
     except KeyboardInterrupt:
-        sys.exit(f"interrupted; {go_on}")
+        sys.exit(f"interrupted; {go_on}" if _speaks() else 1)
 
 
 def _speaks() -> bool:
     """Whether this process is the one whose words are shown: the first rank, or the only process."""
-    return os.environ.get("RANK", "0") == "0"
+    return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"

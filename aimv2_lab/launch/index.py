@@ -27,9 +27,10 @@ class IndexOptions:
     """Index a folder of WebDataset shards, or one of them."""
 
     data: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
-    """The folder, or one .tar, .tar.gz or .tar.xz."""
-    columns: str = ""
-    """Numbers to keep of every sample, as width,height: from its json, or from the Parquet file beside its shard."""
+    """The folder, or one .tar, also .tar.gz, .tar.xz, .tar.bz2, .tar.zst or .tar.lz4."""
+    columns: str | None = None
+    """Numbers to keep of every sample, as width,height: from its json, or from the Parquet file beside its shard.
+    Default: those that the present index keeps; '' drops them."""
     workers: int = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     """Processes that walk shards."""
     check: bool = True
@@ -41,7 +42,8 @@ def index_shards(options: IndexOptions) -> None:
     data = options.data.expanduser().absolute()
     if not data.exists():
         raise FileNotFoundError(f"{options.data}: no such folder or file (seen from {Path.cwd()})")
-    columns = [name.strip() for name in options.columns.split(",") if name.strip()]
+    named = None if options.columns is None else options.columns.split(",")
+    columns = None if named is None else [name.strip() for name in named if name.strip()]
     print("\n".join(summary(build_index(data, columns, options.workers, options.check, progress=True))))
 
 

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from aimv2_lab.data.files import WRITING
 from aimv2_lab.formats.folder import (
     CHECKPOINTS,
     MODEL_FILE,
@@ -26,6 +27,7 @@ from aimv2_lab.formats.folder import (
     read_tensors,
     save_weights,
 )
+from aimv2_lab.model.models import AnyModel
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.engine import Engine
 
@@ -39,7 +41,7 @@ def save_checkpoint(run: Path, engine: Engine, state: Mapping[str, Any], kept: i
     raises OSError, or RankFailed where there are other ranks, and earlier checkpoints stay as they are.
     """
     final = run / CHECKPOINTS / f"step-{engine.steps_done:08d}"
-    writing = final.with_name(f"writing-{final.name}")
+    writing = final.with_name(f"{WRITING}{final.name}")
     ranks = engine.ranks
     # One after the other, so that the first rank never holds both.
     ranks.on_first(partial(_written, writing, partial(_write_model, writing, engine.model.recipe, engine.weights())))
@@ -77,11 +79,45 @@ def _commit(writing: Path, final: Path, about: str, kept: int) -> None:
 
 
 def load_checkpoint(checkpoint: Path, engine: Engine) -> dict[str, Any]:
-    """Put a checkpoint's weights, optimizer state and step count into the engine; returns its state record."""
-    state: dict[str, Any] = json.loads((checkpoint / STATE_FILE).read_text())
-    weights, tensors = (read_tensors(checkpoint / name) for name in (MODEL_FILE, OPTIMIZER_FILE))
+    """Put a checkpoint's weights, optimizer state and step count into the engine; returns its state record.
+
+    Called by all ranks. Raises ValueError naming the file that is damaged, absent or of another version of this format.
+    """
+    state, weights, tensors = engine.ranks.together(partial(_read, checkpoint, engine.model))
     engine.restore(weights, tensors, state["steps_done"])
     return state
+
+
+def _read(checkpoint: Path, model: AnyModel) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]:
+    """A checkpoint's state, weights and optimizer tensors, compared with the model that they are meant for."""
+    file = checkpoint / STATE_FILE
+    try:
+        state = json.loads(file.read_text())
+        weights, tensors = (read_tensors(file := checkpoint / name) for name in (MODEL_FILE, OPTIMIZER_FILE))
+    except (FileNotFoundError, json.JSONDecodeError) as error:
+        raise _unusable(file, str(error)) from error
+    if not isinstance(state, dict) or not isinstance(state.get("steps_done"), int):
+        raise _unusable(checkpoint / STATE_FILE, "it has no number of steps_done")
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    _compare(checkpoint / MODEL_FILE, expected, {name: tensor.shape for name, tensor in weights.items()})
+    trained = {name: True for name, parameter in model.named_parameters() if parameter.requires_grad}
+    _compare(checkpoint / OPTIMIZER_FILE, trained, {name.partition(".")[2]: True for name in tensors}, "state")
+    return state, weights, tensors
+
+
+def _compare(file: Path, expected: Mapping[str, object], found: Mapping[str, object], kind: str = "weight") -> None:
+    """Raise ValueError unless a file has what is expected, and nothing else."""
+    odd = [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
+    if odd:
+        more = f" and of {len(odd) - 3} more" if len(odd) > 3 else ""
+        raise _unusable(file, f"the {kind} of {', '.join(odd[:3])}{more} is absent or not the model's")
+
+
+def _unusable(file: Path, why: str) -> ValueError:
+    return ValueError(
+        f"{file} is no part of a checkpoint that this version can go on from: {why}. Remove {file.parent} to go on "
+        "from the one before, or start a new run folder"
+    )
 
 
 def _flush(path: Path) -> None:
@@ -97,6 +133,6 @@ def _prune(run: Path, kept: int) -> None:
     """Remove old checkpoints and what a killed save left; a folder is renamed first, so that none is half there."""
     for old in checkpoints(run)[:-kept]:
         os.replace(old, old.with_name(f"old-{old.name}"))
-    for pattern in ("old-*", "writing-*"):
+    for pattern in ("old-*", f"{WRITING}*"):
         for left in (run / CHECKPOINTS).glob(pattern):
             shutil.rmtree(left)

@@ -22,6 +22,7 @@ from torch import Tensor, distributed, nn
 
 from aimv2_lab.model.decoder import Predictions
 from aimv2_lab.recipes import AnyRecipe
+from aimv2_lab.training.blocks import prepare_blocks
 from aimv2_lab.training.deepspeed_config import deepspeed_config
 from aimv2_lab.training.engine import ModelT
 from aimv2_lab.training.optimizer_state import optimizer_tensors, restore_optimizer
@@ -110,6 +111,7 @@ class DeepSpeedEngine(Generic[ModelT]):
     def wrapped(self) -> Any:
         """DeepSpeed's own engine."""
         deepspeed = quiet_deepspeed(not _on_cuda())
+        prepare_blocks(self.model, self.recipe.engine)
         optimizer = build_optimizer(self.model, self.training)
         with _noise_kept_in(self.log, self.ranks):
             return deepspeed.initialize(model=self.model, config=self.config, optimizer=optimizer)[0]
@@ -119,11 +121,13 @@ class DeepSpeedEngine(Generic[ModelT]):
         """Whether ZeRO holds the optimizer's state, and perhaps more, in pieces."""
         return bool(self.wrapped.zero_optimization_stage())
 
-    def forward(self, images: Tensor, tokens: Tensor, prefix_lengths: Tensor | None) -> Predictions:
+    def forward(
+        self, images: Tensor, tokens: Tensor, prefix_lengths: Tensor | None, text_slots: Tensor | None = None
+    ) -> Predictions:
         """Predictions in the recipe's precision, by the whole weights."""
         half = self.training.precision == "bfloat16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
-            predictions: Predictions = self.wrapped(images, tokens, prefix_lengths)
+            predictions: Predictions = self.wrapped(images, tokens, prefix_lengths, text_slots)
             return predictions
 
     def backward(self, loss: Tensor) -> None:

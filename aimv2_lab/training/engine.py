@@ -12,6 +12,7 @@ from typing_extensions import TypeVar  # typing has no defaults before Python 3.
 from aimv2_lab.model.decoder import Predictions
 from aimv2_lab.model.models import AnyModel
 from aimv2_lab.recipes import TrainingRecipe
+from aimv2_lab.training.blocks import prepare_blocks
 from aimv2_lab.training.optimizer_state import optimizer_tensors, restore_optimizer
 from aimv2_lab.training.optimizers import build_optimizer, learning_rate
 from aimv2_lab.training.ranks import ALONE, Ranks
@@ -23,7 +24,9 @@ ModelT = TypeVar("ModelT", bound=AnyModel, default=AnyModel, covariant=True)
 class Predictor(Protocol):
     """What losses need: an engine, or a model as it is."""
 
-    def forward(self, images: Tensor, tokens: Tensor, prefix_lengths: Tensor | None) -> Predictions:
+    def forward(
+        self, images: Tensor, tokens: Tensor, prefix_lengths: Tensor | None, text_slots: Tensor | None = None
+    ) -> Predictions:
         """The model's predictions; an engine's are in its precision."""
         ...
 
@@ -74,23 +77,26 @@ def pick_device() -> torch.device:
 
 
 class LocalEngine(Generic[ModelT]):
-    """One process, one device, no wrapping: the model stays as it is."""
+    """One process, one device, no wrapping: the model stays as it is, its blocks run as its recipe's engine says."""
 
     ranks = ALONE
 
     def __init__(self, model: ModelT, training: TrainingRecipe, device: torch.device, steps_done: int = 0) -> None:
         model.to(device)  # in place
+        prepare_blocks(model, model.recipe.engine)
         self.model = model
         self.optimizer = build_optimizer(self.model, training)
         self.training = training
         self.device = device
         self.steps_done = steps_done
 
-    def forward(self, images: Tensor, tokens: Tensor, prefix_lengths: Tensor | None) -> Predictions:
+    def forward(
+        self, images: Tensor, tokens: Tensor, prefix_lengths: Tensor | None, text_slots: Tensor | None = None
+    ) -> Predictions:
         """Predictions under the recipe's precision; bfloat16 is autocast over float32 weights."""
         half = self.training.precision == "bfloat16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
-            return self.model(images, tokens, prefix_lengths)
+            return self.model(images, tokens, prefix_lengths, text_slots)
 
     def backward(self, loss: Tensor) -> None:
         """Add the loss's gradients to those of this step's earlier micro-batches."""

@@ -25,8 +25,17 @@ from aimv2_lab.training.agreement import in_common
 from aimv2_lab.training.checkpoint import load_checkpoint, save_checkpoint
 from aimv2_lab.training.engine import Engine, LocalEngine, pick_device
 from aimv2_lab.training.feed import Feed
+from aimv2_lab.training.garbage import quiet_garbage_collection
 from aimv2_lab.training.ranks import ALONE, Ranks
-from aimv2_lab.training.run import TOKENIZER, Metrics, create_run, find_checkpoint, is_run, refuse_other_data
+from aimv2_lab.training.run import (
+    TOKENIZER,
+    Metrics,
+    create_run,
+    find_checkpoint,
+    is_run,
+    refuse_other_data,
+    refuse_other_state,
+)
 from aimv2_lab.training.step import train_step
 from aimv2_lab.training.stopping import Preempted, stop_signal
 from aimv2_lab.training.validation import validation_losses
@@ -119,7 +128,9 @@ def pretrain(
     else:
         ranks.on_first(lambda: create_run(run, recipe, data.tokenizer, data.identity))
     if checkpoint is not None:
-        load_checkpoint(checkpoint, engine)
+        state = load_checkpoint(checkpoint, engine)
+        consumed = engine.steps_done * recipe.training.batch_size
+        ranks.together(lambda: refuse_other_state(checkpoint, state, consumed, data.identity))
     metrics = Metrics(run, engine.steps_done, writes=ranks.is_first)
     try:
         train(engine, data, recipe, run, metrics)
@@ -138,7 +149,7 @@ def train(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path, metrics: 
     parts = batches(data.training, size, engine.steps_done * size, left, recipe.data.workers, ranks.rank, ranks.size)
     damage = DamageLog(run, recipe.data.damage_limit)
     engine.model.train()
-    with stop_signal() as told_to_stop, _progress_bar(engine, recipe) as bar:
+    with stop_signal() as told_to_stop, _progress_bar(engine, recipe) as bar, quiet_garbage_collection():
         feed = Feed(parts, recipe, ranks, told_to_stop)
         watch = Watch(engine, feed, recipe, run)
         while engine.steps_done < training.steps:

@@ -39,12 +39,13 @@ def build_optimizer(model: nn.Module, training: TrainingRecipe) -> torch.optim.O
 
 
 def build_adamw(named: Mapping[str, nn.Parameter], training: TrainingRecipe) -> torch.optim.AdamW:
-    """torch's fused AdamW over named parameters, in two groups: those that decay and those that do not."""
+    """torch's AdamW, fused where it can be, over named parameters in two groups: decayed and not decayed."""
     groups = [
         {"params": [p for n, p in named.items() if decays(n, p)], "weight_decay": torch_decay(training)},
         {"params": [p for n, p in named.items() if not decays(n, p)], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=training.peak_lr, betas=training.betas, eps=training.adam_eps, fused=True)
+    fused = all(p.device.type in ("cpu", "cuda") for p in named.values())  # one kernel, not several per tensor
+    return torch.optim.AdamW(groups, lr=training.peak_lr, betas=training.betas, eps=training.adam_eps, fused=fused)
 
 
 def state_bytes(name: str, parameter: Tensor, training: TrainingRecipe) -> int:

@@ -13,7 +13,6 @@ checkpoints/       step-N folders
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -24,6 +23,7 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from aimv2_lab.data.files import WRITING, written_aside
 from aimv2_lab.data.tokenizer import CaptionTokenizer
 from aimv2_lab.fields import leaves
 from aimv2_lab.formats.folder import RECIPE_FILE, newest_checkpoint, read_recipe
@@ -32,7 +32,7 @@ from aimv2_lab.recipes import AnyRecipe, differences
 METRICS_FILE, DATA_FILE, TOKENIZER = "metrics.jsonl", "data.json", "tokenizer"
 
 # What a folder may hold whose run was killed before it had begun.
-_STARTED_WITH = {TOKENIZER, DATA_FILE, "environment.json", f"writing-{RECIPE_FILE}"}
+_STARTED_WITH = {TOKENIZER, DATA_FILE, "environment.json"}
 
 # Fields that may differ on resume, because they change nothing that is learned.
 FREE_ON_RESUME = {
@@ -58,8 +58,8 @@ def find_checkpoint(folder: Path, recipe: AnyRecipe, resume: bool) -> Path | Non
     run or its newest checkpoint has another recipe (the fields are listed).
     """
     if not is_run(folder):
-        others = {path.name for path in folder.iterdir()} - _STARTED_WITH if folder.exists() else set()
-        if others:
+        names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+        if others := {name for name in names - _STARTED_WITH if not name.startswith(WRITING)}:
             raise FileExistsError(f"{folder} holds no run but {min(others)}; choose another folder with --run")
         return None
     if not resume:
@@ -79,6 +79,8 @@ def is_run(folder: Path) -> bool:
 def create_run(folder: Path, recipe: AnyRecipe, tokenizer: CaptionTokenizer | None, data: Mapping[str, Any]) -> None:
     """Write what a run starts with; the recipe comes last and at once, because it makes the folder a run."""
     folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(f"{WRITING}*"):  # by one that was killed
+        left.unlink()
     if tokenizer is not None:
         tokenizer.save(folder / TOKENIZER)
     (folder / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n")
@@ -88,9 +90,8 @@ def create_run(folder: Path, recipe: AnyRecipe, tokenizer: CaptionTokenizer | No
 
 def replace_text(file: Path, text: str) -> None:
     """Give a file a new text; whoever is killed in between leaves the old one whole."""
-    writing = file.with_name(f"writing-{file.name}")
-    writing.write_text(text)
-    os.replace(writing, file)
+    with written_aside(file) as aside:
+        aside.write_text(text)
 
 
 def refuse_other_recipe(file: Path, recipe: AnyRecipe) -> None:
@@ -107,12 +108,28 @@ def refuse_other_recipe(file: Path, recipe: AnyRecipe) -> None:
 
 def refuse_other_data(folder: Path, data: Mapping[str, Any]) -> None:
     """Raise ValueError listing what was different when a run was started, where its data were not these."""
-    before, now = (dict(leaves(found)) for found in (json.loads((folder / DATA_FILE).read_text()), data))
+    _refuse_differences(folder, json.loads((folder / DATA_FILE).read_text()), data)
+
+
+def refuse_other_state(
+    checkpoint: Path, state: Mapping[str, Any], consumed_samples: int, data: Mapping[str, Any]
+) -> None:
+    """Raise ValueError where a checkpoint's state says it was reached after other samples, or on other data."""
+    if state["consumed_samples"] != consumed_samples:
+        raise ValueError(
+            f"{checkpoint} was made after {state['consumed_samples']} samples, but its steps are {consumed_samples}: "
+            "remove it, to go on from the one before it"
+        )
+    _refuse_differences(checkpoint, state["data"], data)
+
+
+def _refuse_differences(place: Path, then: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    before, now = dict(leaves(then)), dict(leaves(data))
     changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     if changed:
         rows = "; ".join(f"{name} was {before.get(name)}, is {now.get(name)}" for name in changed)
         raise ValueError(
-            f"{folder} was started on other data: {rows}. Resume with the data and the version of aimv2_lab it was "
+            f"{place} was started on other data: {rows}. Resume with the data and the version of aimv2_lab it was "
             "started with, or start a new run folder"
         )
 

@@ -30,12 +30,13 @@ def loss_counts(batch: Batch, recipe: AnyRecipe) -> LossCounts:
 def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe: AnyRecipe) -> Losses:
     """The share of one (micro-)batch in the losses of the global batch that `counts` describes."""
     sees_all = recipe.objective.encoder_attention == "bidirectional"
-    predictions = predictor.forward(batch.images, batch.tokens, None if sees_all else batch.prefix_lengths)
+    text = batch.counted_text()
+    predictions = predictor.forward(batch.images, batch.tokens, None if sees_all else batch.prefix_lengths, text.slots)
     return losses(
         predictions,
         batch.images,
-        batch.tokens,
-        batch.counted,
+        text.tokens,
+        text.counted,
         batch.prefix_lengths,
         counts,
         recipe.objective.pixel_weight,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,19 +21,19 @@ from aimv2_lab.training.step import batch_losses, loss_counts
 def validation_losses(engine: Engine, dataset: PairDataset, recipe: AnyRecipe, run: Path) -> dict[str, float]:
     """The losses over the first `validation_batches` batches of the validation split, the same ones every time.
 
-    The ranks take micro-batches in turn, and all equally many, because under ZeRO stage 3 a forward pass needs all of
-    them: some pass through what no longer counts. Damaged pairs are replaced as in training, and listed in the run
-    folder's damage_validation.jsonl.
+    Fewer, or one smaller one, where more would hold a pair twice. The ranks take micro-batches in turn, and all
+    equally many, because under ZeRO stage 3 a forward pass needs all of them: some pass through what no longer counts.
+    Damaged pairs are replaced as in training, and listed in the run folder's damage_validation.jsonl.
     """
     ranks, micro = engine.ranks, recipe.training.micro_batch_size
-    pairs = _validation_pairs(dataset, recipe)
+    pairs = _validation_pairs(dataset, recipe, ranks.is_first)
     rounds = -(-pairs // (micro * ranks.size))
     sums, patches, tokens, replaced = torch.zeros(2, dtype=torch.float64), 0, 0, list[Replacement]()
     engine.model.eval()
     parts = batches(dataset, micro * ranks.size, 0, rounds, recipe.data.workers, ranks.rank, ranks.size)
     for number, batch in enumerate(parts):
         counted = min(max(pairs - (number * ranks.size + ranks.rank) * micro, 0), micro)
-        part = batch.split(counted)[0] if counted else batch
+        part = batch.rows(torch.arange(counted)) if counted else batch
         share = batch_losses(engine, part.to(engine.device), LossCounts(1, 1), recipe)
         if counted:
             counts = loss_counts(part, recipe)
@@ -53,7 +54,19 @@ def _record(found: Sequence[Replacement], dataset: PairDataset, recipe: AnyRecip
     damage.record(found, dataset.samples_by_source(pairs))
 
 
-def _validation_pairs(dataset: PairDataset, recipe: AnyRecipe) -> int:
-    """How many pairs are held out for a validation: whole batches, or one smaller one where there are fewer pairs."""
-    size = min(recipe.training.batch_size, len(dataset.source))
-    return size * max(min(recipe.training.validation_batches, len(dataset.source) // size), 1)
+def _validation_pairs(dataset: PairDataset, recipe: AnyRecipe, told: bool) -> int:
+    """How many pairs a validation takes: fewer, or one smaller batch, where more would hold a pair twice.
+
+    Warns of that where `told`, which is on one rank.
+    """
+    training, pairs = recipe.training, dataset.order.before_repeats()
+    size = min(training.batch_size, pairs)
+    taken = size * min(training.validation_batches, pairs // size)
+    if told and taken < training.batch_size * training.validation_batches:
+        first_used_up = dataset.source.names[dataset.order.place(pairs).source]
+        warnings.warn(
+            f"validation uses {taken} pairs, not training.validation_batches = {training.validation_batches} of "
+            f"{training.batch_size}: among more, pairs of {first_used_up} would be there twice",
+            stacklevel=3,
+        )
+    return taken

@@ -1,15 +1,21 @@
+import errno
 import itertools
 import pickle
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from aimv2_lab.data import batches as data_batches
 from aimv2_lab.data.batches import Batch, PairDataset, Sample, batches
-from aimv2_lab.data.damage import DamagedImage, TooMuchDamage
+from aimv2_lab.data.damage import DamagedArchive, DamagedImage, TooMuchDamage
+from aimv2_lab.data.order import sample_generator
+from aimv2_lab.data.records import Pair
+from aimv2_lab.data.tars.index import StaleIndex
 from aimv2_lab.data.transforms import evaluation_view
 from aimv2_lab.recipes import recipe
 from tests.data.generated import Bytes, ListSource, picture
@@ -32,6 +38,7 @@ def test_a_recipe_without_text_needs_no_tokenizer_and_leaves_captions_alone() ->
     assert (batch.tokens.shape, batch.counted.shape, batch.counted_tokens) == ((8, 0), (8, 0), 0)
     assert not batch.replaced
     assert [part.tokens.shape for part in batch.split(3)] == [(3, 0), (3, 0), (2, 0)]
+    assert batch.counted_text().slots.shape == (0,)
 
 
 def test_prefixes_do_not_depend_on_whether_captions_are_read() -> None:
@@ -169,6 +176,25 @@ def test_prefix_lengths_are_uniform() -> None:
     assert np.abs(counts[1:16] / 3000 - 1 / 15).max() < 0.015
 
 
+@pytest.mark.parametrize(
+    ("training", "streams"), [(True, ["crop", "prefix", "caption"]), (False, ["prefix", "caption"])]
+)
+def test_every_kind_of_draw_has_a_stream_of_its_own(
+    training: bool, streams: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the length of a prefix tells nothing of the crop or the caption."""
+    used: list[str] = []
+
+    def noted(*key: Any) -> np.random.Generator:
+        used.append(key[3])
+        return sample_generator(*key)
+
+    data = dataset(training=training)
+    monkeypatch.setattr(data_batches, "sample_generator", noted)
+    data[3]
+    assert used == streams
+
+
 def test_prefix_lengths_of_the_ablations() -> None:
     causal = next(iter(batches(dataset(objective__encoder_attention="causal"), 8, 0, 1, 0)))
     assert causal.prefix_lengths.tolist() == [1] * 8
@@ -188,17 +214,77 @@ def test_what_a_batch_holds() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8, 100])
 def test_micro_batches_add_up_to_the_batch(size: int, damaged_source: ListSource) -> None:
-    batch = next(iter(batches(dataset(damaged_source), 8, 0, 1, 0)))
-    parts = batch.split(size)
+    batch = replace(next(iter(batches(dataset(damaged_source), 8, 0, 1, 0))), keys=tuple("abcdefgh"))
+    parts = list(batch.split(size))
     assert batch.replaced
-    assert same(rejoined(parts), batch)
+    joined = rejoined(parts)
+    assert same(joined.rows(in_order(joined.keys, batch.keys)), replace(batch, replaced=()))
+    assert joined.replaced == batch.replaced == parts[0].replaced
     assert sum(part.counted_tokens for part in parts) == batch.counted_tokens
     assert sum(part.counted_patches(16) for part in parts) == batch.counted_patches(16)
 
 
-def test_a_batch_moves_whole() -> None:
+def counting(counted: torch.Tensor) -> Batch:
+    """A batch of which these tokens count."""
+    batch = next(iter(batches(dataset(), len(counted), 0, 1, 0)))
+    return replace(batch, tokens=torch.zeros_like(counted, dtype=torch.int64), counted=counted)
+
+
+def in_order(keys: Sequence[str], wanted: Sequence[str]) -> torch.Tensor:
+    return torch.tensor([keys.index(key) for key in wanted])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+def test_micro_batches_have_captions_of_like_length_and_little_padding(size: int) -> None:
+    batch = counting(torch.arange(30) < torch.tensor([3, 30, 17, 9, 8, 25, 3, 16])[:, None])
+    parts = list(batch.split(size))
+    lengths = [part.text_lengths.tolist() for part in parts]
+    if size == 8:
+        assert len(parts) == 1 and parts[0] is batch
+        return
+    assert list(itertools.chain(*lengths)) == [30, 25, 17, 16, 9, 8, 3, 3]
+    for part, given in zip(parts, lengths, strict=True):
+        assert part.tokens.shape == part.counted.shape == (len(given), min(-(-max(given) // 8) * 8, 30))
+
+
+def test_a_caption_is_not_cut_before_a_token_that_counts() -> None:
+    holes = torch.zeros(2, 30, dtype=torch.bool)
+    holes[0, [2, 20]] = True
+    batch = counting(holes)
+    assert batch.text_lengths.tolist() == [21, 0]
+    assert [part.tokens.shape[1] for part in batch.split(1)] == [24, 0]
+
+
+def test_the_text_that_counts_is_found_row_by_row() -> None:
+    batch = next(iter(batches(dataset(decoder__text_tokens=9), 5, 0, 1, 0)))
+    found = batch.counted_text()
+    assert torch.equal(found.tokens, batch.tokens[batch.counted])
+    assert torch.equal(batch.tokens.flatten()[found.slots], found.tokens)
+    assert found.counted.all()
+
+
+def test_on_an_accelerator_the_number_of_slots_repeats() -> None:
+    """Counted on the CPU: on the meta device, which holds no values, shapes are known all the same."""
+    batch = next(iter(batches(dataset(decoder__text_tokens=9), 5, 0, 1, 0))).to("meta")
+    slots, tokens, counted = batch.counted_text()
+    assert 0 < batch.counted_tokens < 64
+    assert slots.shape == tokens.shape == counted.shape == (64,)
+    assert {part.counted_text().slots.shape for part in batch.split(2)} == {(64,)}
+
+
+def test_slots_that_fill_up_count_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = next(iter(batches(dataset(decoder__text_tokens=9), 5, 0, 1, 0)))
+    count, plain = batch.counted_tokens, batch.counted_text()
+    monkeypatch.setattr("aimv2_lab.data.batch.slot_multiple", lambda _: 64)
+    filled = batch.counted_text()
+    assert len(filled.counted) == 64 and torch.equal(filled.counted, torch.arange(64) < count)
+    assert all(torch.equal(long[:count], short) for long, short in zip(filled, plain, strict=True))
+
+
+def test_a_batch_moves_whole_but_for_what_decides_shapes() -> None:
     moved = next(iter(batches(dataset(), 4, 0, 1, 0))).to("meta")
-    assert {t.device.type for t in (moved.images, moved.tokens, moved.counted, moved.prefix_lengths)} == {"meta"}
+    assert {t.device.type for t in (moved.images, moved.tokens, moved.prefix_lengths)} == {"meta"}
+    assert moved.counted.device.type == "cpu"
     assert len(moved.keys) == 4
 
 
@@ -232,6 +318,37 @@ def test_replacements_differ_from_place_to_place() -> None:
 def test_a_source_with_nothing_usable_stops() -> None:
     with pytest.raises(TooMuchDamage, match=r"position 0 of list: 16 pairs .* zero bytes"):
         dataset(ListSource(LENGTH, damaged=range(LENGTH)))[0]
+
+
+class Broken(ListSource):
+    """From the ninth pair on, reading raises what it is given."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(LENGTH)
+        self.error = error
+
+    def __getitem__(self, index: int) -> Pair:
+        if index > 8:
+            raise self.error
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    "error",
+    [
+        DamagedArchive("00003.tar gives 5 of 9 bytes at byte 1024"),
+        StaleIndex("00003.tar at byte 1024 does not hold the jpg that was indexed there"),
+        OSError(errno.ESTALE, "Stale file handle 8 times over: 00003.tar at byte 1024"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_are_the_same_from_a_worker(workers: int, error: Exception) -> None:
+    """Type, message and number; the worker's traceback is a note."""
+    with pytest.raises(type(error)) as raised:
+        list(batches(dataset(Broken(error)), 8, 0, 6, workers))
+    assert str(raised.value) == str(error) and raised.value.args == error.args
+    assert ("raise self.error" in "".join(getattr(raised.value, "__notes__", []))) == (workers > 0)
 
 
 def test_damage_survives_the_way_from_a_worker() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from aimv2_lab.data import buckets
 from aimv2_lab.data.buckets import BUCKETS, joined, unique_rows
 
 
@@ -74,3 +75,46 @@ def test_no_rows_give_none(tmp_path: Path) -> None:
 def test_a_column_of_lists_cannot_be_compared(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="column value holds list"):
         list(unique_rows(pieces(numbered([[1], [2]])), "value", tmp_path, Counter()))
+
+
+def test_buckets_have_wide_offsets_and_rows_leave_with_their_types(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The texts of a bucket may be more than 2 GiB, which the 32-bit offsets of Arrow's strings cannot address."""
+    read, seen = buckets._bucket, list[pa.Schema]()
+
+    def watched(folder: Path, number: int) -> pa.Table | None:
+        table = read(folder, number)
+        seen.extend([table.schema] if table is not None else [])
+        return table
+
+    monkeypatch.setattr(buckets, "_bucket", watched)
+    monkeypatch.setattr(buckets, "_ROWS", 7)
+    texts = [f"text {number}" for number in range(3_000)]
+    schema = pa.schema(
+        {
+            "value": pa.string(),
+            "row": pa.string(),
+            "raw": pa.binary(),
+            "texts": pa.list_(pa.string()),
+            "faces": pa.list_(pa.list_(pa.float64())),
+            "about": pa.struct({"name": pa.string(), "size": pa.int64()}),
+            "kind": pa.dictionary(pa.int32(), pa.string()),
+        }
+    )
+    columns = [texts, texts, [text.encode() for text in texts], [[text, None] for text in texts]]
+    columns += [[[[1.0]]] * 3_000, [{"name": text, "size": 3} for text in texts], ["a", None, "b"] * 1_000]
+    table = pa.table(columns, schema=schema)
+    found = list(unique_rows(pieces(table), "value", tmp_path, Counter()))
+    assert {piece.schema for piece in found} == {schema}
+    assert rows_of(iter(found)) == rows_of(iter([table]))
+    others = table.rename_columns([f"other {name}" for name in schema.names])
+    both = list(joined(pieces(table), pieces(others), ("value", "other row"), tmp_path, Counter()))
+    expected = pa.schema([*schema, *(others.schema.field(name) for name in others.column_names if "row" not in name)])
+    assert {piece.schema for piece in both} == {expected}
+    assert all(row[f"other {name}"] == row[name] for row in rows_of(iter(both)) for name in ("value", "texts", "kind"))
+    narrow = (pa.types.is_string, pa.types.is_binary, pa.types.is_list)
+    kinds = [kind for each in seen for kind in each.types]
+    kinds += [kind.value_type for kind in kinds if pa.types.is_large_list(kind)]
+    kinds += [field.type for kind in kinds if pa.types.is_struct(kind) for field in kind]
+    assert len(seen) > 2 * BUCKETS and not [kind for kind in kinds if any(is_kind(kind) for is_kind in narrow)]

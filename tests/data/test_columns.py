@@ -1,9 +1,13 @@
+import errno
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from aimv2_lab.data.columns import MissingColumn
+from aimv2_lab.data import reading
+from aimv2_lab.data.columns import NESTING_LIMIT, MissingColumn, parse_json
 from aimv2_lab.data.damage import DamagedCaption, DamagedImage, DamagedPair
 from tests.data.generated import encoded, picture, sample, write_image_folder, write_shard, write_tar
 from tests.data.layouts import LAYOUTS, Layout, keys, numbers, opened, pictures, write_parquet
@@ -176,3 +180,104 @@ def test_pictures_are_not_decoded_on_the_way(tmp_path: Path) -> None:
     columns = pictures(range(2)) | {"image": [b"damaged", encoded(picture(1))]}
     write_parquet(tmp_path / "a.parquet", columns)
     assert opened(tmp_path, validation_share=0.0)[0].image == b"damaged"
+
+
+def refused(path: Path, index: int, error: type[DamagedPair], reason: str, **changes: Any) -> None:
+    """The pair at an index is damaged, its neighbours are read."""
+    source = opened(path, validation_share=0.0, **changes)
+    with pytest.raises(error, match=reason):
+        source[index]
+    assert [source[place].captions for place in (index - 1, index + 1)]
+
+
+@pytest.mark.parametrize("depth", [NESTING_LIMIT + 1, 990, 100_000])
+def test_json_nested_too_deeply_is_damage(depth: int, tmp_path: Path) -> None:
+    """Whatever Python's own limit is, and however much of it the process has used."""
+    deep = '{"alt": ' * depth + '"text"' + "}" * depth
+    shards, folder = tmp_path / "shards", tmp_path / "folder"
+    write_tar(shards / "00000.tar", {"0": sample(0), "1": sample(1) | {"json": deep.encode()}, "2": sample(2)})
+    refused(shards, 1, DamagedCaption, r"unreadable json: JSON nested deeper than 100", caption_column="json.alt")
+    write_image_folder(folder, [{"file_name": f"{number}.png", "text": "a"} for number in range(3)])
+    lines = (folder / "metadata.jsonl").read_text().splitlines()
+    lines[1] = lines[1].removesuffix("}") + f', "more": {deep}}}'
+    (folder / "metadata.jsonl").write_text("\n".join(lines))
+    refused(folder, 1, DamagedCaption, r"unreadable metadata\.jsonl")
+
+
+def test_json_nested_to_the_limit_is_read() -> None:
+    deep = "[" * NESTING_LIMIT + "]" * NESTING_LIMIT
+    assert json.dumps(parse_json(deep)) == deep
+    flat = json.dumps([[]] * 1000)  # many brackets, none deep
+    assert parse_json(flat) == [[]] * 1000
+    with pytest.raises(ValueError, match="nested deeper"):
+        parse_json(f"[{deep}]")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("gone.png", "file not found: No such file"),
+        ("x" * 300, "file not found: File name too long"),
+        ("x/" * 3000 + "y.png", "file not found: File name too long"),
+        ("nul\0.png", "no name of a file: embedded null byte"),
+        ("half \ud83d.png", "no name of a file: .*surrogates"),
+        ("folder.png", "file not found: Is a directory"),
+        ("0.png/inside.png", "file not found: Not a directory"),
+    ],
+    ids=["missing", "long", "long path", "zero byte", "half a character", "folder", "in a file"],
+)
+def test_names_that_name_no_picture_are_damage(name: str, reason: str, tmp_path: Path) -> None:
+    lines = [{"file_name": f"{number}.png", "text": f"caption {number}"} for number in range(3)]
+    write_image_folder(tmp_path, lines)
+    (tmp_path / "folder.png").mkdir()
+    lines[1]["file_name"] = name
+    (tmp_path / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    refused(tmp_path, 1, DamagedImage, reason)
+
+
+def failing_reads(monkeypatch: pytest.MonkeyPatch, number: int, times: int) -> list[Path]:
+    """Let reading whole files fail so many times; returns the files asked for. Nothing waits."""
+    asked: list[Path] = []
+    read = Path.read_bytes
+
+    def fail(file: Path) -> bytes:
+        asked.append(file)
+        if len(asked) <= times:
+            raise OSError(number, os.strerror(number), str(file))
+        return read(file)
+
+    monkeypatch.setattr(reading, "DELAYS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    return asked
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+def test_a_picture_is_read_again_after_a_passing_error(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image_folder(tmp_path, [{"file_name": "0.png", "text": "caption 0"}])
+    source = opened(tmp_path, validation_share=0.0)
+    asked = failing_reads(monkeypatch, number, 2)
+    assert source[0].image == encoded(picture(0))
+    assert asked == [tmp_path / "0.png"] * 3
+
+
+@pytest.mark.parametrize(("number", "tries"), [(errno.EIO, 4), (errno.EMFILE, 1), (errno.ENOMEM, 1)])
+def test_a_file_system_that_fails_is_no_damage(
+    number: int, tries: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is want of memory or of descriptors: what the process lacks is not the pair's fault."""
+    write_image_folder(tmp_path, [{"file_name": "0.png", "text": "caption 0"}])
+    source = opened(tmp_path, validation_share=0.0)
+    asked = failing_reads(monkeypatch, number, 99)
+    with pytest.raises(OSError, match=r"0\.png") as raised:
+        source[0]
+    assert raised.value.errno == number and len(asked) == tries
+
+
+def test_a_picture_that_may_not_be_read_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_image_folder(tmp_path, [{"file_name": "0.png", "text": "caption 0"}])
+    source = opened(tmp_path, validation_share=0.0)
+    failing_reads(monkeypatch, errno.EACCES, 99)
+    with pytest.raises(DamagedImage, match=r"file unreadable: Permission denied: .*0\.png"):
+        source[0]

@@ -63,7 +63,7 @@ def test_above_the_limit_the_run_stops_and_says_why(tmp_path: Path) -> None:
 def test_every_source_is_held_to_the_limit_by_itself(tmp_path: Path) -> None:
     """A bad source does not hide behind the samples of good ones, nor do the good ones pay for it."""
     log = DamageLog(tmp_path, limit=0.01)
-    log.record(found(1, 2, 3, source=1) + found(4, 5, source=0), {"good": 9_000, "bad": MINIMUM_SAMPLES - 1})
+    log.record(found(1, 2, 3, source=1) + found(0, 5, source=0), {"good": 9_000, "bad": MINIMUM_SAMPLES - 1})
     assert log.replaced({"good": 9_000, "bad": 199}) == {"good": 2, "bad": 3}
     with pytest.raises(TooMuchDamage, match=r"3 of 200 samples of bad .* first: shard/0001"):
         log.record([], {"good": 9_000, "bad": MINIMUM_SAMPLES})

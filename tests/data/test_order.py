@@ -120,6 +120,17 @@ def test_counts_are_those_of_the_places() -> None:
         assert order.counts(positions) == tuple(sources[:positions].count(source) for source in range(3))
 
 
+@pytest.mark.parametrize(
+    ("lengths", "weights"), [([9], (1,)), ([9], (4,)), ([9, 30, 2], (5, 1, 2)), ([1, 50], (9, 1)), ([20, 20], (1, 1))]
+)
+def test_positions_before_repeats_are_as_many_as_can_be(lengths: list[int], weights: tuple[int, ...]) -> None:
+    order = MixedOrder([[length] for length in lengths], weights, seed=3)
+    most = order.before_repeats()
+    places = [order.place(position) for position in range(most + 1)]
+    assert len({(place.source, place.row) for place in places[:most]}) == most
+    assert places[most].epoch == 1 and not any(place.epoch for place in places[:most])
+
+
 def test_one_source_stands_as_without_a_mixture() -> None:
     alone, order = MixedOrder([[50]], (3,), seed=8), Order([50], seed=8)
     assert [tuple(alone.place(position))[1:] for position in range(120)] == [order.index(p) for p in range(120)]

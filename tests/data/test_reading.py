@@ -5,14 +5,24 @@ import gc
 import os
 import resource
 import threading
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from aimv2_lab.data import reading
+from aimv2_lab.data import mixture, reading
 from aimv2_lab.data.damage import DamagedArchive
+from aimv2_lab.data.layouts import TableRows
 from aimv2_lab.data.reading import DELAYS, PASSING_ERRORS, PieceReader, open_limit, with_retries
+from aimv2_lab.data.sources import open_source
+from aimv2_lab.data.tars.index import MANIFEST
+from aimv2_lab.data.tars.indexing import build_index, open_index
+from aimv2_lab.recipes import DataRecipe
+from tests.data.generated import write_shard
+from tests.data.layouts import opened, pictures, write_parquet
 
 
 @pytest.fixture
@@ -142,3 +152,76 @@ def test_retries_are_for_any_action() -> None:
     assert with_retries(lambda: 5, "here") == 5
     with pytest.raises(ValueError, match="no number"):
         with_retries(lambda: int("no number"), "here")
+
+
+def failing_twice(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, ends: str) -> list[str]:
+    """Let a function fail its first two times for what is named so; returns what it was asked for. Nothing waits."""
+    asked: list[str] = []
+    works: Callable[..., Any] = getattr(owner, name)
+
+    def fail(*arguments: Any, **options: Any) -> Any:
+        if str(arguments[0]).endswith(ends):
+            asked.append(str(arguments[0]))
+            if len(asked) <= 2:
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return works(*arguments, **options)
+
+    monkeypatch.setattr(reading, "DELAYS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(owner, name, fail)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "ends"),
+    [(Path, "stat", "00001.tar"), (Path, "read_text", MANIFEST), (np, "load", "members.npy")],
+    ids=["sizes of shards", "manifest", "arrays"],
+)
+def test_an_index_is_opened_through_passing_errors(
+    owner: Any, name: str, ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        write_shard(tmp_path / f"{number:05d}.tar", range(3))
+    built = build_index(tmp_path)
+    asked = failing_twice(monkeypatch, owner, name, ends)
+    assert open_index(tmp_path).manifest == built.manifest
+    assert len(asked) > 2
+
+
+def test_a_source_is_opened_through_passing_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_parquet(tmp_path / "a.parquet", pictures(range(40)))
+    asked = failing_twice(monkeypatch, mixture, "open_source", "")
+    data = DataRecipe(source=str(tmp_path), validation_share=0.2)
+    assert len(mixture.open_mixture("train", data, 16)) == len(open_source(str(tmp_path), "train", data, 16))
+    assert asked == [str(tmp_path)] * 3
+
+
+def test_a_row_of_a_table_is_read_again_after_a_passing_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = opened(write_parquet(tmp_path / "a.parquet", pictures(range(2))), validation_share=0.0)
+    asked = failing_twice(monkeypatch, TableRows, "__getitem__", "")
+    assert source[1].captions == ("caption 1",)
+    assert len(asked) == 3
+
+
+def test_what_does_not_pass_is_not_tried_again_by_others() -> None:
+    """Reading a row tries again, and so does the reader of its shard: not one within the other."""
+    tries = list[int]()
+
+    def fail() -> None:
+        tries.append(1)
+        raise OSError(errno.EIO, "in passing")
+
+    with pytest.raises(OSError, match="8 times over: inner") as raised:
+        with_retries(lambda: with_retries(fail, "inner", lambda _: None), "outer", lambda _: None)
+    assert len(tries) == len(DELAYS) + 1 and raised.value.errno == errno.EIO
+
+
+def test_errors_say_which_file_and_stay_what_they_are(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"No such file or directory: .*gone, for source x"):
+        with_retries((tmp_path / "gone").read_bytes, "source x")
+
+    def refuse() -> None:
+        raise FileNotFoundError("data.source 'x': no such file")
+
+    with pytest.raises(FileNotFoundError) as raised:
+        with_retries(refuse, "source x")
+    assert str(raised.value) == "data.source 'x': no such file"

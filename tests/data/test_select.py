@@ -243,6 +243,23 @@ def test_an_unfinished_selection_is_not_gone_on_with_otherwise(tmp_path: Path, m
         select_rows(selection)
 
 
+def test_a_selection_killed_before_its_settings_were_written_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datacomp(tmp_path / "metadata")
+    selection = Selection(tmp_path / "metadata", tmp_path / "kept", basic=True)
+    left = tmp_path / "kept" / UNFINISHED
+    left.mkdir(parents=True)
+    (left / "writing-12345678-settings.json").write_text("{")
+    select_rows(selection)
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["00000.parquet", SELECTION]
+    (tmp_path / "mine" / UNFINISHED).mkdir(parents=True)
+    (tmp_path / "mine" / UNFINISHED / "thesis.tex").touch()
+    with pytest.raises(FileExistsError, match="not empty"):
+        select_rows(replace(selection, folder=tmp_path / "mine"))
+    assert (tmp_path / "mine" / UNFINISHED / "thesis.tex").exists()
+
+
 def test_memory_does_not_grow_with_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aimv2_lab.data.parquet.BATCH", 200)
     monkeypatch.setattr(select_module, "_ROWS_PER_GROUP", 400)

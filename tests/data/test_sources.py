@@ -44,6 +44,7 @@ def test_where_no_name_tells_a_split_a_hash_of_the_key_does(layout: Layout, tmp_
     train, held_out = (opened(tmp_path, split, validation_share=0.3) for split in ("train", "validation"))
     assert sorted(numbers(train) + numbers(held_out)) == list(range(60))
     assert not {*keys(train)} & {*keys(held_out)}
+    assert train.fingerprint != held_out.fingerprint
     assert 6 <= len(held_out) <= 32
     again = opened(tmp_path, "validation", validation_share=0.3)
     assert keys(again) == keys(held_out)

@@ -169,8 +169,10 @@ def test_damaged_pairs_are_met_as_such_in_every_layout(layout: Layout, tmp_path:
 def test_a_duplicate_key_leaves_both_pairs_there(layout: Layout, tmp_path: Path) -> None:
     export, planted = written(tmp_path, layout, damage=Damage(duplicate_key=0.2))
     source = opened(tmp_path, validation_share=0.0)
-    keys = [source[index].key for index in range(60)]
+    keys = [source[index].key.partition(" (row ")[0] for index in range(60)]
     assert len(source) == 60 and len({*keys}) == 60 - len(planted) < 60
+    if layout != "webdataset":
+        assert len({source[index].key for index in range(60)}) == 60
     first = {keys[index]: export.sample(index).jpeg for index in reversed(range(60))}
     if layout == "imagefolder":  # one file, the first pair's, listed twice
         assert all(source[index].image == first[keys[index]] for index in range(60))

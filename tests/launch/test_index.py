@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aimv2_lab.data.sources import open_source
-from aimv2_lab.data.tars.indexing import build_index
+from aimv2_lab.data.tars.indexing import build_index, open_index
 from aimv2_lab.launch.index import main, summary
 from aimv2_lab.recipes import DataRecipe
 from tests.data.generated import sample, write_shard, write_tar
@@ -53,6 +53,17 @@ def test_damaged_shards_are_all_named_and_the_command_fails(tmp_path: Path) -> N
     assert "2 of 5 shards are damaged" in done.stderr
     named = [line for line in done.stderr.splitlines() if "is truncated or damaged at byte" in line]
     assert ["00001.tar" in named[0], "00003.tar" in named[1]] == [True, True] and len(named) == 2
+
+
+def test_columns_stay_until_others_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tar(tmp_path / "a.tar", {"0": sample(0) | {"json": b'{"width": 5, "height": 6}'}})
+    both = ("width", "height")
+    steps: list[tuple[list[str], tuple[str, ...]]] = [(["--columns", "width, height"], both), ([], both)]
+    steps += [(["--columns", "height"], ("height",)), (["--columns", ""], ())]
+    for named, kept in steps:
+        monkeypatch.setattr(sys, "argv", ["index", str(tmp_path), *named])
+        main()
+        assert open_index(tmp_path).manifest.columns == kept
 
 
 @pytest.mark.parametrize(

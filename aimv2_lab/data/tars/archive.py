@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import lzma
 import os
+import re
 import shutil
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import IO, Any, BinaryIO
+
+import pyarrow
 
 from aimv2_lab.data.damage import DamagedArchive
 from aimv2_lab.data.files import visible_files, written_aside
 
-TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz")
+# What opens a shard whose name ends so, to be unpacked; pyarrow has codecs that Python lacks.
+_OPENERS: dict[str, Callable[[Path], Any]] = {
+    **dict.fromkeys((".tar.gz", ".tgz"), gzip.open),
+    **dict.fromkeys((".tar.xz", ".txz"), lzma.open),
+    **dict.fromkeys((".tar.bz2", ".tbz2", ".tbz"), bz2.open),
+    **dict.fromkeys((".tar.zst", ".tzst"), partial(pyarrow.input_stream, compression="zstd")),
+    **dict.fromkeys((".tar.lz4", ".tlz4"), partial(pyarrow.input_stream, compression="lz4")),
+}
+TAR_SUFFIXES = (".tar", *_OPENERS)
+_UNREADABLE = re.compile(r"\.(tar\.(lzma|lz|lzo|lrz|z|br|sz|zip|7z|rar)|tlz|taz)$", re.IGNORECASE)
 HEADER_BYTES = 512  # a tar is made of blocks of so many bytes: one is a member's header; blocks of zeros end the tar
 _ARCHIVE_ERRORS = (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error)
 
@@ -48,14 +61,24 @@ class TarSample:
 def tar_files(path: Path) -> list[Path]:
     """The shards of a folder in order, or the one that `path` is; those whose names begin with a dot are passed over.
 
-    Raises ValueError for two that would give the same keys, as a shard beside its compressed copy.
+    Raises ValueError for two that would give the same pairs, as a shard beside its compressed copy or a link to it, for
+    tars of a compression that is not read, and what `visible_files` does.
     """
-    shards = [file for file in visible_files(path) if file.name.lower().endswith(TAR_SUFFIXES) and file.is_file()]
-    kept: dict[str, Path] = {}
+    files = visible_files(path)
+    if unreadable := [file for file in files if _UNREADABLE.search(file.name)]:
+        raise ValueError(
+            f"{unreadable[0]} has a compression that is not read ({len(unreadable)} such files); these are: "
+            f"{', '.join(TAR_SUFFIXES)}. Pack it anew, or move it out of the folder"
+        )
+    shards = [file for file in files if file.name.lower().endswith(TAR_SUFFIXES) and file.is_file()]
+    keys, places = dict[str, Path](), dict[Path, Path]()
+    real_folder = lru_cache(Path.resolve)
     for shard in shards:
-        other = kept.setdefault(without_suffix(str(shard)), shard)
-        if other is not shard:
+        if (other := keys.setdefault(without_suffix(str(shard)), shard)) is not shard:
             raise ValueError(f"{other} and {shard.name} would give pairs of the same keys: move one out of the folder")
+        real = shard.resolve() if shard.is_symlink() else real_folder(shard.parent) / shard.name
+        if (other := places.setdefault(real, shard)) is not shard:
+            raise ValueError(f"{other} and {shard} are one file, whose pairs would be there twice: remove one of them")
     return shards
 
 
@@ -65,16 +88,15 @@ def is_compressed(shard: Path) -> bool:
 
 
 def without_suffix(name: str) -> str:
-    """A shard's name without .tar and what follows it."""
-    return next((name.removesuffix(suffix) for suffix in TAR_SUFFIXES if name.endswith(suffix)), name)
+    """A shard's name without .tar and what follows it, in whatever case."""
+    return name[: len(name) - len(_suffix(name))]
 
 
 def unpack(shard: Path, target: Path) -> None:
     """Decompress a shard to the plain tar `target`, which is there whole or not at all; raises DamagedArchive."""
-    opened = gzip.open if shard.name.lower().endswith("gz") else lzma.open
     with written_aside(target) as aside, aside.open("wb") as tar:
         try:
-            with cast(BinaryIO, opened(shard)) as packed:
+            with _OPENERS[_suffix(shard.name)](shard) as packed:
                 shutil.copyfileobj(packed, tar, 1 << 20)
         except _ARCHIVE_ERRORS as error:
             _raise_damage(shard, tar.tell(), error)
@@ -123,6 +145,11 @@ def split_name(name: str) -> tuple[str, str]:
     if not stem:
         return "", extension.lower()
     return f"{folder}/{stem}" if folder else stem, extension.lower()
+
+
+def _suffix(name: str) -> str:
+    """The one of TAR_SUFFIXES that a name ends with; empty where it ends with none."""
+    return next((suffix for suffix in TAR_SUFFIXES if name.lower().endswith(suffix)), "")
 
 
 def _member(archive: tarfile.TarFile, file: BinaryIO, info: tarfile.TarInfo) -> Member:

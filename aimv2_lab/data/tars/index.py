@@ -7,6 +7,8 @@ An index folder holds
     parts/…         the index of every shard alone, used again where only some of the shards are new
     unpacked/…      plain tars of the compressed shards
 
+A shard is known by its name and size, and in parts/ by the time of its last change too (see `open_index`).
+
 A new index gets a new folder of arrays, and manifest.json is replaced last: whoever reads meanwhile sees the old index
 or the new one. The format is our choice, after Megatron-Energon's and DALI's index per tar.
 """
@@ -25,8 +27,10 @@ from typing import Any
 
 import numpy as np
 
+from aimv2_lab.data.columns import MissingColumn
 from aimv2_lab.data.damage import DamagedArchive
 from aimv2_lab.data.files import root_of
+from aimv2_lab.data.reading import with_retries
 from aimv2_lab.data.tars.archive import tar_files
 from aimv2_lab.data.tars.parts import Damage
 
@@ -77,7 +81,7 @@ class Manifest:
     def read(cls, folder: Path) -> Manifest | None:
         """The manifest of an index folder; None where there is none of this version that can be read."""
         try:
-            stored = json.loads((folder / MANIFEST).read_text())
+            stored = json.loads(with_retries((folder / MANIFEST).read_text, str(folder / MANIFEST)))
             if stored["version"] != FORMAT_VERSION:
                 return None
             named = stored | {name: tuple(stored[name]) for name in ("extensions", "columns")}
@@ -119,9 +123,10 @@ class TarIndex:
         return self._mapped("key_ends.npy", self.manifest.samples)
 
     def column(self, name: str) -> np.ndarray:
-        """The numbers (S,) float64 of a column, NaN where a sample has none; raises KeyError with those there are."""
+        """The numbers (S,) float64 of a column, NaN where a sample has none; raises MissingColumn with those there
+        are."""
         if name not in self.manifest.columns:
-            raise KeyError(
+            raise MissingColumn(
                 f"the index of {self.data} has the columns {', '.join(self.manifest.columns) or '(none)'}, not {name}: "
                 f"run {index_command(self.data, [*self.manifest.columns, name])}"
             )
@@ -158,7 +163,8 @@ class TarIndex:
     def _mapped(self, name: str, length: int) -> np.ndarray:
         file = self.folder / self.manifest.arrays / name
         try:
-            array = np.asarray(np.load(file, mmap_mode="r"))  # without memmap's slow indexing
+            mapped = with_retries(lambda: np.load(file, mmap_mode="r"), str(file))
+            array = np.asarray(mapped)  # without memmap's slow indexing
         except (OSError, ValueError) as error:
             raise StaleIndex(f"{file} cannot be mapped ({error}): {self.again()}") from None
         if len(array) != length:
@@ -199,7 +205,9 @@ def index_command(data: Path, columns: Sequence[str] = ()) -> str:
 
 def shard_sizes(data: Path) -> dict[str, int]:
     """The shards that lie in a folder, or the one tar: name -> bytes; raises ValueError as `tar_files` does."""
-    return {shard.relative_to(root_of(data)).as_posix(): shard.stat().st_size for shard in tar_files(data)}
+    shards = with_retries(lambda: tar_files(data), str(data))
+    sizes = {shard: with_retries(shard.stat, str(shard)).st_size for shard in shards}
+    return {shard.relative_to(root_of(data)).as_posix(): size for shard, size in sizes.items()}
 
 
 def shards_to_index(index: TarIndex, found: Mapping[str, int]) -> list[str]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import fcntl
+import logging
+import os
 import re
 import signal
+import socket
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from tqdm import tqdm
 
@@ -31,6 +36,7 @@ from aimv2_lab.data.tars.job import ShardJob
 from aimv2_lab.data.tars.merging import merge_parts
 
 SMALL = 64  # shards; a folder with no more is indexed as it is opened, a larger one by a command; our choice
+_logger = logging.getLogger(__name__)
 _COLUMN_NAME = re.compile(r"[\w.-]+")
 
 
@@ -38,7 +44,9 @@ def open_index(data: Path) -> TarIndex:
     """The index of a folder of shards, or of one tar; made at once where there is none or shards are new, if small.
 
     Raises StaleIndex for shards that are missing or have another size, and where a folder of more than `SMALL` shards
-    is to be indexed: it names the command for that. Raises DamagedArchive as `build_index` does.
+    is to be indexed: it names the command for that. Raises DamagedArchive as `build_index` does. Times are not
+    compared, for copying changes them: a shard written anew with the same size is met as StaleIndex where a member is
+    read whose header differs, and not noticed where contents alone differ. `build_index` compares times.
     """
     found = shard_sizes(data)
     index = read_index(data)
@@ -67,15 +75,18 @@ def read_index(data: Path) -> TarIndex | None:
 
 
 def build_index(
-    data: Path, columns: Sequence[str] = (), workers: int = 1, check: bool = True, progress: bool = False
+    data: Path, columns: Sequence[str] | None = None, workers: int = 1, check: bool = True, progress: bool = False
 ) -> TarIndex:
     """Index a folder of shards, or one tar, with `workers` processes; what was indexed before is used again.
 
-    `columns` are numbers to keep of every sample, `check` opens the header of every picture; see `index_shard`. With
-    `progress`, a bar counts shards: for a command, while a notebook that opens a few shards stays quiet. Raises
-    DamagedArchive naming all shards that are damaged, ValueError where there are none, for a column that no sample has,
-    and for bad names and numbers.
+    `columns` are numbers to keep of every sample, None those that the present index has; `check` opens the header of
+    every picture; see `index_shard`. With `progress`, a bar counts shards: for a command, while a notebook that opens a
+    few shards stays quiet. Raises DamagedArchive naming all shards that are damaged, ValueError where there are none,
+    for a column that no sample has, and for bad names and numbers, ChildProcessError where a process was killed.
     """
+    if columns is None:
+        present = read_index(data)
+        columns = present.manifest.columns if present else ()
     if workers < 1:
         raise ValueError(f"workers = {workers}: at least one process has to walk the shards")
     bad = [name for name in columns if not _COLUMN_NAME.fullmatch(name)]
@@ -86,10 +97,10 @@ def build_index(
         raise ValueError(f"{data} holds no WebDataset shards: expected {', '.join(TAR_SUFFIXES)}")
     folder = index_folder(data, building=True)
     folder.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time(folder):
+    with _one_at_a_time(folder) as alone:
         jobs = [ShardJob.of(root_of(data), name, folder, tuple(columns), check) for name in shards]
         _run([job for job in jobs if not job.is_done()], len(jobs), workers, progress)
-        return merge_parts(data, folder, jobs)
+        return merge_parts(data, folder, jobs, clean=alone)
 
 
 def _run(jobs: Sequence[ShardJob], shards: int, workers: int, progress: bool) -> None:
@@ -112,6 +123,11 @@ def _outcomes(jobs: Sequence[ShardJob], workers: int) -> Iterator[str]:
     try:
         for future in as_completed([executor.submit(_outcome, job) for job in jobs]):
             yield future.result()
+    except BrokenProcessPool:
+        raise ChildProcessError(
+            f"one of {workers} processes that index was killed, most likely because memory ran out: run it again with "
+            f"fewer (--workers {workers // 2}); what is done is kept"
+        ) from None
     finally:
         executor.shutdown(cancel_futures=True)
 
@@ -129,9 +145,28 @@ def _leave_interrupts_to_the_first_process() -> None:
 
 
 @contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Wait while another process indexes the same data, as the ranks of a run do; they then find all done."""
-    with (folder / "lock").open("w") as lock:
-        with suppress(OSError):  # without locks, as on some network file systems, the work is done twice
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _one_at_a_time(folder: Path) -> Iterator[bool]:
+    """Wait while another process indexes the same data, as the ranks of a run do; they then find all done.
+
+    Gives whether others are kept out: some network file systems have no locks, and there the work is done twice.
+    """
+    with (folder / "lock").open("a+") as lock:
+        try:
+            _wait_for(lock)
+        except OSError as error:
+            _logger.warning("%s cannot be locked (%s): nothing old is removed from it", folder, error.strerror)
+            yield False
+            return
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+        lock.flush()
+        yield True
+
+
+def _wait_for(lock: TextIO) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        _logger.warning("waiting for %s, which indexes these shards (%s)", lock.read() or "another", lock.name)
+        fcntl.flock(lock, fcntl.LOCK_EX)

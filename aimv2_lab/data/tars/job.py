@@ -13,7 +13,7 @@ from aimv2_lab.data.tars.index import PARTS, UNPACKED
 from aimv2_lab.data.tars.parts import read_stamp
 from aimv2_lab.data.tars.walk import index_shard
 
-PART_VERSION = 1  # raise it when what the index of a shard holds changes: those made before are then made anew
+PART_VERSION = 2  # raise it when what the index of a shard holds changes: those made before are then made anew
 
 
 @dataclass(frozen=True)

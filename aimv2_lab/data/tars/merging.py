@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.format import open_memmap
 
-from aimv2_lab.data.files import written_aside
+from aimv2_lab.data.files import WRITING, written_aside
 from aimv2_lab.data.tars.index import (
     COLUMNS,
     DAMAGE,
@@ -32,20 +33,23 @@ from aimv2_lab.data.tars.job import ShardJob
 from aimv2_lab.data.tars.parts import MEMBER, Part, check_extensions, read_notes
 
 _ARRAYS = "arrays-"
+_ABANDONED = 24 * 3600  # seconds after which nobody is still writing a file; our choice
 
 
-def merge_parts(data: Path, folder: Path, jobs: Sequence[ShardJob]) -> TarIndex:
+def merge_parts(data: Path, folder: Path, jobs: Sequence[ShardJob], clean: bool) -> TarIndex:
     """The index of shards all of which have parts; the one that there is where it holds the same.
 
-    What is no longer needed goes, but for the arrays of the index before, from which a run may be reading. Raises
-    ValueError for a column that no sample has, and for more extensions than an index can number.
+    With `clean`, which is for whoever keeps other processes out, what is no longer needed goes, but for the arrays of
+    the index before, from which a run may be reading. Raises ValueError for a column that no sample has, and for more
+    extensions than an index can number.
     """
     manifest = _manifest(jobs)
     index = _same(data, folder, manifest)
     if index is None:
         index = TarIndex(data, folder, manifest)
         _write(index, jobs)
-    _clean(index, jobs)
+    if clean:
+        _clean(index, jobs)
     return index
 
 
@@ -149,12 +153,19 @@ def _refuse_empty_columns(index: TarIndex) -> None:
 
 
 def _clean(index: TarIndex, jobs: Sequence[ShardJob]) -> None:
-    """Remove parts and unpacked tars of shards that are gone or were replaced, and arrays older than the last ones."""
+    """Remove parts and unpacked tars of shards that are gone or were replaced, and arrays older than the last ones.
+
+    A file that is being written stays for a day: a lock may hold on one machine of several alone.
+    """
     kept = {path for job in jobs for path in (job.part, job.tar)}
     for folder in (PARTS, UNPACKED):
         for file in (index.folder / folder).rglob("*"):
-            if file.is_file() and file not in kept:
+            if file.is_file() and file not in kept and not _is_being_written(file):
                 file.unlink()
     others = [path for path in index.folder.glob(f"{_ARRAYS}*") if path.name != index.manifest.arrays]
     for old in sorted(others, key=lambda path: path.stat().st_mtime)[:-1]:
         shutil.rmtree(old)
+
+
+def _is_being_written(file: Path) -> bool:
+    return file.name.startswith(WRITING) and time.time() - file.stat().st_mtime < _ABANDONED

@@ -81,7 +81,7 @@ class Part:
         with np.load(file) as stored:
             columns = {name.removeprefix(_COLUMN): stored[name] for name in stored.files if name.startswith(_COLUMN)}
             arrays = PartArrays(**{name: stored[name] for name in PartArrays.__dataclass_fields__})
-        return cls(arrays, columns, read_notes(file))
+            return cls(arrays, columns, _notes(stored))
 
     def _pairs(self) -> str:
         stored, notes = self.arrays, self.notes
@@ -109,21 +109,22 @@ def check_extensions(extensions: Collection[str], place: str) -> None:
 
 def read_notes(file: Path) -> PartNotes:
     """The notes of a part, without its arrays."""
-    notes = _read(file, "notes")
-    return PartNotes(**notes | {"damage": [Damage(**damage) for damage in notes["damage"]]})
+    with np.load(file) as stored:
+        return _notes(stored)
 
 
 def read_stamp(file: Path) -> dict[str, Any]:
     """What a part was made of; empty where there is none that can be read."""
     try:
-        return _read(file, "stamp")
+        with np.load(file) as stored:
+            return json.loads(stored["stamp"].tobytes())
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         return {}
 
 
-def _read(file: Path, name: str) -> dict[str, Any]:
-    with np.load(file) as stored:
-        return json.loads(stored[name].tobytes())
+def _notes(stored: Mapping[str, np.ndarray]) -> PartNotes:
+    notes = json.loads(stored["notes"].tobytes())
+    return PartNotes(**notes | {"damage": [Damage(**damage) for damage in notes["damage"]]})
 
 
 def _as_bytes(value: Mapping[str, Any]) -> np.ndarray:

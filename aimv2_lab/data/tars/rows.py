@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from aimv2_lab.data.columns import nested_names, parse_member
 from aimv2_lab.data.damage import DamagedCaption
@@ -50,17 +51,14 @@ class IndexedRows:
     def __len__(self) -> int:
         return int(self.shard_ends[-1]) if self.shards else 0
 
-    @property
-    def keys(self) -> Sequence[str]:
-        """Shard, folder and stem of every sample, read as they are asked for."""
-        return _Keys(self)
+    def key(self, row: int) -> str:
+        """Shard, folder and stem of a sample; raises IndexError."""
+        return self.index.key(self.sample(row))
 
     @property
     def shares(self) -> np.ndarray:
         """(N,) float64, as `shares_of` has them."""
-        parts = [self.index.manifest.shards[number] for number in self.shards]
-        hashes = [self.index.samples["key_hash"][part.first : part.first + part.samples] for part in parts]
-        return shares_of(np.concatenate([np.empty(0, np.uint64), *hashes]))
+        return shares_of(self._of_rows(self.index.samples["key_hash"]))
 
     @property
     def fingerprint(self) -> str:
@@ -70,6 +68,15 @@ class IndexedRows:
     def only(self, columns: Collection[str]) -> IndexedRows:
         """The same rows with the members needed for these columns alone, so that no other is read."""
         return replace(self, wanted=frozenset(chain(columns, (column.partition(".")[0] for column in columns))))
+
+    def numbers(self, columns: Sequence[str]) -> pa.Table:
+        """Columns (N,) float64 of the index; raises MissingColumn, with the command that adds it."""
+        return pa.table({column: self._of_rows(self.index.column(column)) for column in columns})
+
+    def _of_rows(self, of_samples: np.ndarray) -> np.ndarray:
+        """What the index has of all samples, for these rows."""
+        parts = [self.index.manifest.shards[number] for number in self.shards]
+        return np.concatenate([of_samples[:0], *(of_samples[part.first : part.first + part.samples] for part in parts)])
 
     def sample(self, row: int) -> int:
         """The number in the index of a row; raises IndexError."""
@@ -133,25 +140,6 @@ class IndexedRows:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: self.__dict__[name] for name in self.__dataclass_fields__}
-
-
-class _Keys(Sequence[str]):
-    """The keys of rows, in the mapped index."""
-
-    def __init__(self, rows: IndexedRows) -> None:
-        self.rows = rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[row] for row in range(*index.indices(len(self)))]
-        return self.rows.index.key(self.rows.sample(index))
 
 
 class _Indexed(NamedTuple):

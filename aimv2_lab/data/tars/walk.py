@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -23,9 +23,11 @@ def index_shard(tar: Path, shard: Path, prefix: str, columns: Sequence[str], che
 
     With `check` the header of every picture is opened, which reads a few KB of it. Numbers named by `columns` come
     from a sample's json, and where that has none from the Parquet file beside the shard. Recorded as damage: members
-    of zero bytes, links, pictures that `check_header` refuses, and samples whose key an earlier one has; they stay in
-    the index, so that a run meets, replaces and counts them. Raises DamagedArchive as `walk_tar` does, ValueError as
-    `parquet_numbers` does.
+    of zero bytes, links, pictures that `check_header` refuses, json that cannot be read or holds no finite number where
+    a column is (true is 1), and samples whose key an earlier one has. All stay in the index: a run meets those that it
+    cannot use, replaces and counts them. Samples of one key are trained on both, as they may be different pairs; they
+    are in the same split, and a batch tells them apart by position. Raises DamagedArchive as `walk_tar` does,
+    ValueError as `parquet_numbers` does.
     """
     walk = _ShardWalk(prefix, columns, check, parquet_numbers(parquet_beside(shard), columns))
     for member in walk_tar(tar, shard):
@@ -92,9 +94,12 @@ class _ShardWalk:
         about = parse_member("json", content, self.keys[-1])
         for place, column in enumerate(self.columns):
             value = nested_value(about, column)
-            if isinstance(value, (int, float)):
-                self.numbers[-1][place] = value
-            elif value is not None:
+            if value is None:
+                continue
+            number = _as_number(value)
+            if math.isfinite(number):
+                self.numbers[-1][place] = number
+            else:
                 self._note("json", f"no number: {column} holds {type(value).__name__} {value!r:.40}")
 
     def _note(self, extension: str, reason: str) -> None:
@@ -115,6 +120,14 @@ class _ShardWalk:
         columns = {name: numbers[:, place] for place, name in enumerate(self.columns)}
         lengths = (len(keys), len(self.members), arrays.key_bytes.size)
         return Part(arrays, columns, PartNotes(*lengths, list(self._extensions), self.damage, self.passed_over))
+
+
+def _as_number(value: Any) -> float:
+    """The number that a JSON value is: NaN for what is none, infinity for one that float64 cannot hold."""
+    try:
+        return float(value) if isinstance(value, (int, float)) else math.nan
+    except OverflowError:
+        return math.inf
 
 
 def _opened(member: Member) -> IO[bytes]:

@@ -25,8 +25,11 @@ _DATA = Section(
             "DFN-2B with probability 0.8 and ImageNet-1k with 0.2",
             "pre-training data",
             "paper",
-            ("recipes.MixturePart", "data.order.MixedOrder"),
-            ("data/test_order.py::test_every_block_holds_the_shares_exactly",),
+            ("mixtures.AIMV1_MIXTURE", "data.order.MixedOrder"),
+            (
+                "test_full_scale.py::test_the_mixtures_are_the_papers",
+                "data/test_order.py::test_every_block_holds_the_shares_exactly",
+            ),
             "01: Five sources, many files",
         ),
         Entry(

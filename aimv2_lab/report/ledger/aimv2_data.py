@@ -2,7 +2,7 @@
 
 from aimv2_lab.report.ledger.entries import Entry, Section
 
-_PRIVATE = "not public; docs/data.md names stand-ins"
+_PRIVATE = "not public; the recipes draw that share from stand-ins, which docs/data.md names"
 
 
 def _source(name: str, pairs: str, share: str) -> Entry:
@@ -11,8 +11,11 @@ def _source(name: str, pairs: str, share: str) -> Entry:
         f"{name}: {pairs} pairs, drawn with {share}",
         "Table 2",
         "paper",
-        ("recipes.MixturePart", "data.order.MixedOrder"),
-        ("data/test_order.py::test_every_block_holds_the_shares_exactly",),
+        ("mixtures.AIMV2_MIXTURE", "data.order.MixedOrder"),
+        (
+            "test_full_scale.py::test_the_mixtures_are_the_papers",
+            "data/test_order.py::test_every_block_holds_the_shares_exactly",
+        ),
         "01: Five sources, many files",
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aimv2_lab.data.columns import MissingColumn
 from aimv2_lab.data.tars.indexing import build_index, open_index
 from tests.data.generated import sample, write_shard, write_tar
 from tests.data.layouts import write_parquet
@@ -21,14 +22,21 @@ def test_columns_from_json(tmp_path: Path) -> None:
             "2": sample(2) | {"json": b"{"},
             "3": {"txt": b"without json"},
             "4": sample(4) | {"json": as_json([1, 2])},
+            "5": sample(5) | {"json": b'{"width": 1%s}' % (b"0" * 400)},
+            "6": sample(6) | {"json": b'{"width": NaN, "scores": {"clip": -Infinity}}'},
+            "7": sample(7) | {"json": b'{"width": 1%s}' % (b"0" * 5000)},  # more digits than Python reads
         },
     )
     index = build_index(tmp_path, ["width", "scores.clip"])
-    assert column(index, "width") == [3, None, None, None, None]
-    assert column(index, "scores.clip") == [0.5, 1, None, None, None]
+    assert column(index, "width") == [3, *[None] * 7]
+    assert column(index, "scores.clip") == [0.5, 1, *[None] * 6]
     assert [(key, reason.partition(":")[0]) for key, _, reason in damage(index)] == [
         ("a/1", "no number"),
         ("a/2", "unreadable json"),
+        ("a/5", "no number"),
+        ("a/6", "no number"),
+        ("a/6", "no number"),
+        ("a/7", "unreadable json"),
     ]
 
 
@@ -55,9 +63,11 @@ def test_columns_asked_for_later(tmp_path: Path, walked: list[str]) -> None:
     index = build_index(tmp_path, ["size"])
     assert column(index, "size") == [3, 4] == column(open_index(tmp_path), "size")
     assert len(taken(walked)) == 2
-    assert build_index(tmp_path).manifest.columns == ()
+    again = build_index(tmp_path)  # asks for nothing, so that what there is stays
+    assert again.manifest == index.manifest and not taken(walked)
+    assert build_index(tmp_path, []).manifest.columns == ()
     assert not taken(walked)  # a part with more columns serves as well
-    with pytest.raises(KeyError, match=r"has the columns size, not width: run .* --columns size,width"):
+    with pytest.raises(MissingColumn, match=r"has the columns size, not width: run .* --columns size,width"):
         index.column("width")
 
 

@@ -1,11 +1,16 @@
 """Making the index of shards: what is walked again, in which processes, and where the index lies."""
 
 import errno
+import fcntl
 import gzip
 import multiprocessing
 import os
 import shutil
+import signal
+import socket
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -49,6 +54,64 @@ def test_processes_that_index_at_once_make_one_index(tmp_path: Path) -> None:
     assert len({*made}) == 1
     assert [path.name for path in index_folder(tmp_path).glob("arrays-*")] == made[:1]
     assert described(open_index(tmp_path)) == by_tarfile(tmp_path)
+
+
+def test_whoever_waits_for_another_process_is_told_which(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    build_index(shards(tmp_path))
+    with (index_folder(tmp_path) / "lock").open("a") as lock, ThreadPoolExecutor() as threads:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = threads.submit(build_index, tmp_path)
+        until = time.monotonic() + 5
+        while not caplog.messages and time.monotonic() < until:
+            time.sleep(0.01)
+        waits = not waiting.done()
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        assert waits and waiting.result().manifest.samples == 12
+    assert caplog.messages[0].startswith(f"waiting for process {os.getpid()} on {socket.gethostname()}, which indexes")
+
+
+@pytest.mark.parametrize("locks", [True, False])
+def test_only_whoever_keeps_others_out_removes_what_is_old(
+    locks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without locks another process may be writing it, or reading from it."""
+    write_shard(tmp_path / "a.tar.gz", range(2))
+    before = build_index(tmp_path)
+    old = {before.tars[0], before.folder / "arrays-other", before.folder / "arrays-another"}
+    abandoned, writing = (before.folder / "unpacked" / f"writing-{name}-b.tar" for name in ("old", "new"))
+    for folder in [path for path in old if path.name.startswith("arrays-")]:
+        folder.mkdir()
+        os.utime(folder, (1, 1))
+    abandoned.touch()
+    writing.touch()
+    os.utime(abandoned, (1, 1))
+
+    def without_locks(_file: object, _kind: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    if not locks:
+        monkeypatch.setattr(fcntl, "flock", without_locks)
+    write_shard(tmp_path / "a.tar.gz", range(3))
+    assert build_index(tmp_path).manifest.samples == 3
+    assert {path for path in [*old, abandoned, writing] if path.exists()} == (
+        {writing} if locks else {*old, abandoned, writing}
+    )
+    assert any("cannot be locked (no locks available)" in message for message in caplog.messages) != locks
+
+
+def test_a_killed_process_is_told_in_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the kernel kills one where memory runs out."""
+
+    def killed(tar: Path, shard: Path) -> Iterator[Member]:
+        if shard.name == "00004.tar":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return walk_tar(tar, shard)
+
+    shards(tmp_path, 5)
+    with monkeypatch.context() as changed, pytest.raises(ChildProcessError, match=r"killed.*memory.*--workers 2\)"):
+        changed.setattr(walk, "walk_tar", killed)
+        build_index(tmp_path, workers=4)
+    assert build_index(tmp_path).manifest.samples == 20
 
 
 def test_an_interrupted_indexing_goes_on(tmp_path: Path, walked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,3 +296,17 @@ def test_an_index_beside_data_that_cannot_be_written_to_is_used(
     assert open_index(data).folder.parent == tmp_path / "cache" / "aimv2_lab"
     assert len(taken(walked)) == 4
     assert open_index(data).manifest.samples == 14 and not walked
+
+
+def test_other_contents_of_the_same_size_are_noticed_by_their_time_when_indexed_again(
+    tmp_path: Path, walked: list[str]
+) -> None:
+    """Copying changes times, so that opening an index goes by sizes alone."""
+    shard = write_shard(tmp_path / "a.tar", range(2))
+    index = open_index(tmp_path)
+    shard.write_bytes(shard.read_bytes().replace(b"caption 1", b"caption 7"))
+    os.utime(shard, ns=(1, 1))
+    taken(walked)
+    assert open_index(tmp_path).manifest == index.manifest and not walked
+    build_index(tmp_path)
+    assert taken(walked) == ["a.tar"]

@@ -1,12 +1,15 @@
+import bz2
 import gzip
 import lzma
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow
 import pytest
 
 from aimv2_lab.data.damage import DamagedArchive
-from aimv2_lab.data.tars.archive import walk_tar
+from aimv2_lab.data.tars.archive import tar_files, unpack, walk_tar, without_suffix
 from tests.data.generated import encoded, picture, sample, write_shard, write_tar
 from tests.data.layouts import keys, numbers, opened, pictures, write_parquet
 
@@ -42,9 +45,51 @@ def test_shards_of_one_name_in_two_folders_have_keys_of_their_own(tmp_path: Path
     assert len({*keys(opened(tmp_path, validation_share=0.0))}) == 6
 
 
-@pytest.mark.parametrize("compress", [bytes, gzip.compress, lzma.compress])
+def by_pyarrow(codec: str) -> Callable[[bytes], bytes]:
+    """Compress as a program for files does: a stream with an end."""
+
+    def compress(content: bytes) -> bytes:
+        sink = pyarrow.BufferOutputStream()
+        with pyarrow.CompressedOutputStream(sink, codec) as stream:
+            stream.write(content)
+        return sink.getvalue().to_pybytes()
+
+    return compress
+
+
+COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
+    ".tar": bytes,
+    ".tar.gz": gzip.compress,
+    ".tar.xz": lzma.compress,
+    ".tar.bz2": bz2.compress,
+    ".tar.zst": by_pyarrow("zstd"),
+    ".tar.lz4": by_pyarrow("lz4"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "like"),
+    [
+        *[("a.tar.bz2", ".tar.bz2"), ("a.tbz2", ".tar.bz2"), ("a.TBZ", ".tar.bz2")],
+        *[("a.tar.zst", ".tar.zst"), ("a.tzst", ".tar.zst"), ("a.tar.lz4", ".tar.lz4"), ("a.tlz4", ".tar.lz4")],
+        *[("A.TGZ", ".tar.gz"), ("A.TAR", ".tar")],
+    ],
+)
+def test_shards_of_every_compression_give_the_same_pairs(name: str, like: str, tmp_path: Path) -> None:
+    content = write_shard(tmp_path / "plain" / "a.tar", range(5)).read_bytes()
+    middle = len(content) // 1024 * 512
+    packed = [COMPRESSIONS[like](part) for part in (content[:middle], content[middle:])]
+    shard = tmp_path / "data" / name
+    shard.parent.mkdir()
+    shard.write_bytes(b"".join(packed))  # in two streams, as parallel compressors write
+    source = opened(shard.parent, validation_share=0.0)
+    assert numbers(source) == [*range(5)]
+    assert keys(source)[0] == f"{name[0]}/00000000"
+
+
+@pytest.mark.parametrize("suffix", COMPRESSIONS)
 @pytest.mark.parametrize("where", ["a member", "its header", "between members", "first block"])
-def test_a_tar_cut_anywhere_is_an_error(compress: Callable[[bytes], bytes], where: str, tmp_path: Path) -> None:
+def test_a_tar_cut_anywhere_is_an_error(suffix: str, where: str, tmp_path: Path) -> None:
     """Cut first and then compressed: the compression is whole, so that only the tar itself can tell."""
     content = write_shard(tmp_path / "whole.tar", range(5)).read_bytes()
     starts = [offset for offset in range(0, len(content), 512) if content[offset + 257 : offset + 262] == b"ustar"]
@@ -54,19 +99,19 @@ def test_a_tar_cut_anywhere_is_an_error(compress: Callable[[bytes], bytes], wher
         "between members": starts[7],
         "first block": 90,
     }
-    suffix = {bytes: ".tar", gzip.compress: ".tar.gz", lzma.compress: ".tar.xz"}[compress]
     shard = tmp_path / "data" / f"00003{suffix}"
     shard.parent.mkdir()
-    shard.write_bytes(compress(content[: cut[where]]))
+    shard.write_bytes(COMPRESSIONS[suffix](content[: cut[where]]))
     with pytest.raises(DamagedArchive, match=r"00003.* is truncated or damaged at byte \d+"):
         opened(shard.parent)
 
 
-@pytest.mark.parametrize("suffix", [".tar.gz", ".tar.xz"])
+@pytest.mark.parametrize("suffix", [suffix for suffix in COMPRESSIONS if suffix != ".tar"])
 @pytest.mark.parametrize("kept", [0.2, 0.7, 0.999])
 def test_a_compressed_tar_cut_anywhere_is_an_error(suffix: str, kept: float, tmp_path: Path) -> None:
-    path = write_shard(tmp_path / f"00000{suffix}", range(30))
-    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
+    packed = COMPRESSIONS[suffix](write_shard(tmp_path / "whole.tar", range(30)).read_bytes())
+    (tmp_path / "whole.tar").unlink()
+    (tmp_path / f"00000{suffix}").write_bytes(packed[: int(len(packed) * kept)])
     with pytest.raises(DamagedArchive, match=r"00000.* is truncated or damaged"):
         opened(tmp_path)
 
@@ -109,3 +154,47 @@ def test_a_truncated_parquet_file_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(DamagedArchive, match=r"a\.parquet is no whole Parquet"):
         opened(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".tar.lz", ".tar.lzma", ".tar.lzo", ".tar.br", ".TAR.Z", ".taz", ".tar.zip"])
+def test_tars_of_compressions_that_are_not_read_are_refused(suffix: str, tmp_path: Path) -> None:
+    write_shard(tmp_path / "00000.tar", range(2))
+    (tmp_path / f"00001{suffix}").touch()
+    with pytest.raises(ValueError, match=rf"00001\{suffix} has a compression that is not read .*\.tar\.zst"):
+        opened(tmp_path)
+    with pytest.raises(ValueError, match="has a compression that is not read"):
+        opened(tmp_path / f"00001{suffix}")
+
+
+def test_what_other_tools_leave_beside_shards_is_no_matter(tmp_path: Path) -> None:
+    shard = write_shard(tmp_path / "00000.tar", range(2))
+    for name in ("00000_stats.json", "00000.parquet", "00000.tar.md5", "00000.tar.idx", ".00001.tar.part"):
+        (tmp_path / name).touch()
+    assert tar_files(tmp_path) == [shard]
+
+
+@pytest.mark.parametrize("twin", ["a.tar.gz", "a.TAR.XZ", "a.tgz"])
+@pytest.mark.parametrize("first", ["a.tar", "a.TAR"])
+def test_a_shard_beside_its_compressed_copy_is_refused_in_whatever_case(twin: str, first: str, tmp_path: Path) -> None:
+    (tmp_path / first).touch()
+    (tmp_path / twin).touch()
+    with pytest.raises(ValueError, match="would give pairs of the same keys"):
+        tar_files(tmp_path)
+    assert without_suffix(f"b/{twin}") == "b/a" == without_suffix(f"b/{first}")
+
+
+def test_one_shard_under_two_names_is_refused(tmp_path: Path) -> None:
+    shard = write_shard(tmp_path / "store" / "a.tar", range(2))
+    (tmp_path / "data").mkdir()
+    for name in ("b.tar", "c.tar"):
+        os.symlink(shard, tmp_path / "data" / name)
+    with pytest.raises(ValueError, match=r"b\.tar and .*c\.tar are one file"):
+        tar_files(tmp_path / "data")
+    (tmp_path / "data" / "c.tar").unlink()
+    assert numbers(opened(tmp_path / "data", validation_share=0.0)) == [0, 1]
+
+
+def test_unpacking_names_the_file_system_s_own_errors(tmp_path: Path) -> None:
+    for suffix in (".gz", ".zst"):
+        with pytest.raises(FileNotFoundError):
+            unpack(tmp_path / f"a.tar{suffix}", tmp_path / "a")

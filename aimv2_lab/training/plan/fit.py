@@ -1,0 +1,51 @@
+"""The smallest change of a recipe that makes it fit into a GPU's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+from aimv2_lab.recipes import AnyRecipe
+from aimv2_lab.training.plan.activations import Activations
+from aimv2_lab.training.plan.memory import rank_memory
+
+
+def changes_that_fit(
+    recipe: AnyRecipe, ranks: int, parameters: int, activations: Activations, room: float
+) -> dict[str, Any] | None:
+    """The first changes in `possible_changes` whose peak is at most `room` bytes; {} if none is needed, None if none
+    suffices."""
+    for changes in possible_changes(recipe):
+        if rank_memory(recipe.change(changes), ranks, parameters, activations).peak <= room:
+            return changes
+    return None
+
+
+def possible_changes(recipe: AnyRecipe) -> Iterator[dict[str, Any]]:
+    """Changes in the order of what they cost, none first: smaller micro-batches, then recomputed blocks, then a higher
+    ZeRO stage, then offload; each is tried with all of those before it. The order is our choice."""
+    engine = recipe.engine
+    micro_batches = _halves(recipe.training.micro_batch_size)
+    recomputing = [engine.activation_checkpointing] + [True] * (not engine.activation_checkpointing)
+    offloads = {"none": ("none", "optimizer", "all"), "optimizer": ("optimizer", "all"), "all": ("all",)}
+    for offload, stage, recompute, micro in product(
+        offloads[engine.offload], range(engine.zero_stage, 4), recomputing, micro_batches
+    ):
+        if (offload == "all" and stage != 3) or (offload == "optimizer" and stage == 0):
+            continue
+        wanted: dict[str, Any] = {
+            "training.micro_batch_size": (recipe.training.micro_batch_size, micro),
+            "engine.activation_checkpointing": (engine.activation_checkpointing, recompute),
+            "engine.zero_stage": (engine.zero_stage, stage),
+            "engine.offload": (engine.offload, offload),
+        }
+        yield {path: new for path, (old, new) in wanted.items() if new != old}
+
+
+def _halves(number: int) -> list[int]:
+    """The number, half of it, and so on for as long as that is whole."""
+    found = [number]
+    while found[-1] % 2 == 0:
+        found.append(found[-1] // 2)
+    return found

@@ -1,0 +1,47 @@
+"""What does not fit is given the smallest change that does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aimv2_lab.recipes import recipe
+from aimv2_lab.training.plan.activations import Activations, Kept
+from aimv2_lab.training.plan.fit import changes_that_fit, possible_changes
+from aimv2_lab.training.plan.memory import rank_memory
+
+GB, RANKS, PSI = 10**9, 8, 2_000_000_000
+KNOWN = recipe("aimv2-1b-224", {"training.micro_batch_size": 32})
+KEPT = Activations(Kept(0, GB), Kept(0, GB // 10))
+
+
+@pytest.mark.parametrize(
+    ("room", "changes"),
+    [
+        (60, {}),
+        (50, {"training.micro_batch_size": 16}),
+        (22, {"training.micro_batch_size": 1}),
+        (21.5, {"training.micro_batch_size": 4, "engine.activation_checkpointing": True}),
+        (16, {"training.micro_batch_size": 2, "engine.zero_stage": 2}),
+        (12, {"training.micro_batch_size": 1, "engine.zero_stage": 3}),
+        (9, {"training.micro_batch_size": 1, "engine.zero_stage": 3, "engine.offload": "optimizer"}),
+    ],
+)
+def test_changes_come_in_their_order(room: float, changes: dict[str, Any]) -> None:
+    assert changes_that_fit(KNOWN, RANKS, PSI, KEPT, room * GB) == changes
+
+
+def test_every_possible_change_is_a_recipe_that_can_be_planned_and_none_comes_twice() -> None:
+    tried = [str(sorted(changes.items())) for changes in possible_changes(KNOWN)]
+    assert tried[0] == "[]" and len(tried) == len(set(tried))
+    for changes in possible_changes(KNOWN):
+        assert rank_memory(KNOWN.change(changes), RANKS, PSI, KEPT).peak > 0
+
+
+def test_what_is_on_already_is_not_proposed_again() -> None:
+    known = KNOWN.change(
+        {"engine.activation_checkpointing": True, "engine.zero_stage": 3, "training.micro_batch_size": 1}
+    )
+    assert list(possible_changes(known)) == [{}, {"engine.offload": "optimizer"}, {"engine.offload": "all"}]
+    assert changes_that_fit(known, RANKS, PSI, KEPT, GB) is None
