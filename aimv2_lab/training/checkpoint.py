@@ -30,6 +30,7 @@ from aimv2_lab.formats.folder import (
 from aimv2_lab.model.models import AnyModel
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.engine import Engine
+from aimv2_lab.training.optimizers import state_names
 
 OPTIMIZER_FILE, STATE_FILE = "optimizer.safetensors", "state.json"
 
@@ -100,8 +101,8 @@ def _read(checkpoint: Path, model: AnyModel) -> tuple[dict[str, Any], dict[str, 
         raise _unusable(checkpoint / STATE_FILE, "it has no number of steps_done")
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     _compare(checkpoint / MODEL_FILE, expected, {name: tensor.shape for name, tensor in weights.items()})
-    trained = {name: True for name, parameter in model.named_parameters() if parameter.requires_grad}
-    _compare(checkpoint / OPTIMIZER_FILE, trained, {name.partition(".")[2]: True for name in tensors}, "state")
+    optimized = dict.fromkeys(state_names(model, model.recipe.training), True)
+    _compare(checkpoint / OPTIMIZER_FILE, optimized, {name.partition(".")[2]: True for name in tensors}, "state")
     return state, weights, tensors
 
 

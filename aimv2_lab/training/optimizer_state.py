@@ -24,6 +24,7 @@ def optimizer_tensors(optimizer: Optimizer, model: nn.Module) -> dict[str, Tenso
     return {
         f"{kind}.{name}": value
         for name, owner, tensor in _holders(optimizer, model)
+        if owner.state[tensor]  # frozen parameters have none
         for kind, value in _flat(owner.state[tensor] | _counter(owner))
     }
 

@@ -48,6 +48,19 @@ def build_adamw(named: Mapping[str, nn.Parameter], training: TrainingRecipe) -> 
     return torch.optim.AdamW(groups, lr=training.peak_lr, betas=training.betas, eps=training.adam_eps, fused=fused)
 
 
+def state_names(model: nn.Module, training: TrainingRecipe) -> list[str]:
+    """What the optimizer keeps a state for, by the names that `optimizer_tensors` uses: every trained parameter.
+
+    q, k and v are parameters of their own where SOAP or Muon has them.
+    """
+    names = []
+    for name, parameter in model.named_parameters():
+        whole = training.optimizer == "adamw" or not is_hidden_matrix(name, parameter)
+        parts = ("",) if whole else parts_of(name)
+        names += [f"{name}.{part}" if part else name for part in parts if parameter.requires_grad]
+    return names
+
+
 def state_bytes(name: str, parameter: Tensor, training: TrainingRecipe) -> int:
     """Bytes that the optimizer keeps for a parameter once it has stepped.
 

@@ -32,11 +32,12 @@ def new_model() -> nn.Module:
 
 
 def gradients(model: nn.Module, steps: int) -> Iterator[None]:
-    """Give every parameter a gradient, anew for each step."""
+    """Give every trained parameter a gradient, anew for each step."""
     draws = torch.Generator().manual_seed(1)
     for _ in range(steps):
         for parameter in model.parameters():
-            parameter.grad = torch.randn(parameter.shape, generator=draws)
+            drawn = torch.randn(parameter.shape, generator=draws)
+            parameter.grad = drawn if parameter.requires_grad else None
         yield
 
 

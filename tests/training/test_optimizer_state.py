@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from aimv2_lab.recipes import recipe
 from aimv2_lab.training.matrix_optimizer import MatrixOptimizer
 from aimv2_lab.training.optimizer_state import optimizer_tensors, restore_optimizer
-from aimv2_lab.training.optimizers import build_adamw, build_optimizer
+from aimv2_lab.training.optimizers import build_adamw, build_optimizer, state_names
 from tests.training.test_matrix_optimizer import new_model, stepped, training_with
 
 
@@ -36,6 +36,17 @@ def test_a_restored_optimizer_goes_on_bit_by_bit(name: str, tmp_path: Path) -> N
     stepped(model, optimizer, 12)
     stepped(other, restored, 12)
     assert all(torch.equal(mine, theirs) for mine, theirs in zip(model.parameters(), other.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["adamw", "soap", "muon"])
+def test_what_has_a_state_is_known_beforehand(name: str) -> None:
+    """So that a checkpoint can be compared with the model that it is meant for."""
+    model = new_model()
+    model.get_parameter("blocks.0.feed_forward.up.weight").requires_grad_(False)
+    optimizer = build_optimizer(model, training_with(name))
+    stepped(model, optimizer, 2)
+    found = {full_name.partition(".")[2] for full_name in optimizer_tensors(optimizer, model)}
+    assert found == {*state_names(model, training_with(name))}
 
 
 def test_matrices_lie_in_memory_as_they_did(tmp_path: Path) -> None:
