@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,8 +49,14 @@ def draw_traces(alone: Sequence[float], parts: Mapping[str, tuple[int, Sequence[
     below.set(ylim=(0, 1e-5), yticks=[0, 1e-7, 1e-6], xlabel="step", ylabel="apart, relative")
     above.set(ylabel="total loss")
     above.legend()
-    above.set_title(f"Nowhere more than {largest:.0e} apart" if largest else "Equal to the last bit")
+    above.set_title(f"Nowhere more than {_rounded_up(largest)} apart" if largest else "Equal to the last bit")
     return figure
+
+
+def _rounded_up(number: float) -> str:
+    """One digit that is not smaller."""
+    size = 10.0 ** math.floor(math.log10(number))
+    return f"{math.ceil(number / size) * size:.0e}"
 
 
 @styled
@@ -85,9 +92,12 @@ def draw_held(rows: Sequence[Mapping[str, Any]], planned: Sequence[float]) -> Fi
     _bars(axes, [f"stage {row['stage']}" for row in rows], [{kind: row[kind] for kind in kinds} for row in rows])
     axes.plot(planned, range(len(rows)), "|", color=TRUE, markersize=22, markeredgewidth=2, label="planned")
     axes.set(xlabel="bytes a parameter on rank 0, measured", xlim=(0, 22))
-    axes.legend(loc="lower right")
-    sums = ", ".join(f"{sum(row[kind] for kind in kinds):.0f}" for row in rows)
-    axes.set_title(f"Stages {', '.join(str(row['stage']) for row in rows)}: {sums} bytes a parameter")
+    axes.legend(loc="lower right", markerscale=0.4)
+    sums = {row["stage"]: sum(row[kind] for kind in kinds) for row in rows}
+    least, most = min(sums, key=sums.__getitem__), max(sums, key=sums.__getitem__)
+    axes.set_title(
+        f"Stage {least} holds least: {sums[least]:.0f} bytes a parameter, where stage {most} holds {sums[most]:.0f}"
+    )
     return figure
 
 
@@ -115,7 +125,10 @@ def draw_rank_memory(
     _bars(axes, [f"stage {stage}" for stage in STAGES], [_in_gigabytes(memory) for memory in held])
     axes.plot([memory.peak / 1e9 for memory in held], STAGES, "|", color=TRUE, markersize=22, markeredgewidth=2)
     axes.axvline(gpu.usable / 1e9, color=TRUE, linewidth=1, linestyle=":")
-    axes.set(xlabel=f"GB on each of {ranks} ranks; bar mark: peak; dotted: usable of an {gpu.name}", xlim=(0, None))
+    axes.set(
+        xlabel=f"GB on each rank. Mark: at the worst moment. Dotted: what can be planned with, {gpu.name}",
+        xlim=(0, None),
+    )
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     fitting = [stage for stage, memory in zip(STAGES, held, strict=True) if memory.peak <= gpu.usable]
     verdict = f"fits from stage {fitting[0]} on" if fitting else "fits at no stage"

@@ -16,7 +16,6 @@ def whole_batch_on_every_rank(step: int, batch_size: int, ranks: int, rank: int)
     return list(range(step * batch_size, (step + 1) * batch_size))
 
 
-
 def steps_of_a_part(step: int, batch_size: int, ranks: int, rank: int) -> list[int]:
     part = batch_size // ranks
     first = step * part + rank * part
