@@ -32,7 +32,7 @@ def title(axes: Axes) -> str:
 
 def ends(axes: Axes, row: int) -> float:
     """Where the bars of a row end."""
-    return max(bar.get_x() + bar.get_width() for bars in axes.containers for bar in [bars[row]])  # type: ignore[index]
+    return max(bar.get_x() + bar.get_width() for bars in axes.containers for bar in [bars[row]])
 
 
 def test_parts_are_drawn_at_their_steps_and_the_largest_difference_is_named() -> None:
