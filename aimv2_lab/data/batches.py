@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -244,13 +245,18 @@ def batches(
         batch_size=None,  # a batch is an item
         sampler=positions,
         num_workers=workers,
-        worker_init_fn=_quiet_tokenizers,
+        worker_init_fn=_prepare_worker,
         # A generator of its own: else making the loader would draw from torch's global one.
         generator=torch.Generator(),
     )
     return map(_raised, loader)
 
 
-def _quiet_tokenizers(_worker: int) -> None:
-    """Tokenizers warn when they are used in threads before a fork; a worker needs no threads of theirs."""
+def _prepare_worker(_worker: int) -> None:
+    """Tokenizers warn when they are used in threads before a fork; a worker needs no threads of theirs.
+
+    A scheduler that ends a job sends SIGTERM to all its processes: workers must outlive it, because the run is then
+    saved, and a worker's death would be raised in the middle of that. They end with the process they work for.
+    """
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -7,7 +7,7 @@ import statistics
 import time
 from collections import deque
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import torch
 
@@ -56,8 +56,9 @@ class Watch:
     def read(self) -> dict[str, float]:
         """The newest step's losses and gradient norm, summed over the ranks, with rates since the last reading.
 
-        Raises FloatingPointError, naming the step and its pairs, for the first step since whose losses or gradient are
-        not finite, or whose total is more than `training.loss_limit` times the median of those before it.
+        Raises FloatingPointError (RankFailed on all ranks but the first), naming the step and its pairs, for the first
+        step since whose losses or gradient are not finite, or whose total is more than `training.loss_limit` times the
+        median of those before it.
         """
         unread, self._unread = self._unread, []
         shares = torch.stack([torch.stack([*found.result[:3]]) for found in unread]).flatten().tolist()
@@ -94,21 +95,18 @@ class Watch:
     def _refuse(self, values: dict[str, float], found: _Unread) -> None:
         bad = {name: value for name, value in values.items() if not math.isfinite(value)}
         if bad:
-            raise FloatingPointError(
-                self._told(found, f"{bad} not finite", "Start again with a lower training.peak_lr")
-            )
+            self._stop(found, f"{bad} not finite", "Start again with a lower training.peak_lr")
         limit, total = self.recipe.training.loss_limit, values["total"]
         usual = statistics.median(self._totals) if len(self._totals) >= LEAST_HISTORY else math.inf
         if total > limit * usual:
             what = f"loss {total:.4g} is more than training.loss_limit = {limit:g} times {usual:.4g}, the median before"
-            raise FloatingPointError(
-                self._told(found, what, "Look at the pairs, lower training.peak_lr, or raise the limit")
-            )
+            self._stop(found, what, "Look at the pairs, lower training.peak_lr, or raise the limit")
 
-    def _told(self, found: _Unread, what: str, remedy: str) -> str:
+    def _stop(self, found: _Unread, what: str, remedy: str) -> NoReturn:
         keys = [key for of_rank in self.engine.ranks.gather(found.keys) for key in of_rank]
         shown = ", ".join(keys[:KEYS_SHOWN]) + (f" … ({len(keys)} in all)" if len(keys) > KEYS_SHOWN else "")
-        return (
+        message = (
             f"step {found.step}: {what}; the pairs of this step are {shown}. The newest checkpoint from before is "
             f"{newest_checkpoint(self.run)}. {remedy}"
         )
+        self.engine.ranks.fail(FloatingPointError(message))
