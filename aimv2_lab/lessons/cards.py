@@ -19,7 +19,6 @@ PLANNED = {
     "10": "Probing",
     "11": "Ablations and rivals",
     "12": "Higher resolution",
-    "13": "Hand-off to DeepSpeed",
 }
 
 _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)

@@ -178,3 +178,20 @@ solution_09b = math.log(7 / 2)  # 1/2 with the picture, because either object ma
 solution_09c = "B"
 
 solution_09d = 0.56  # 0.38 before; the untrained encoder gains as much, 0.47 to 0.61
+
+# --- Notebook 13: the hand-off ---
+
+
+def solution_13a(step: int, batch_size: int, ranks: int, rank: int) -> list[int]:
+    """The global batch is a run of consecutive positions; each rank takes one of its equal parts."""
+    part = batch_size // ranks
+    first = step * batch_size + rank * part
+    return list(range(first, first + part))
+
+
+# Whole weights, 4 bytes; a 64th of the gradients, 4, and of Adam's averages and the float32 copy, 12.
+solution_13b = 2_944_189_440 * (4 + (4 + 12) / 64) / 1e9
+
+solution_13c = "C"
+
+solution_13d = 40.0  # 152 where every activation is kept

@@ -5,36 +5,22 @@ python -m torch.distributed.run --nproc-per-node 2 -m tests.training.plan.zero_b
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from aimv2_lab.lessons.zero_ranks import alive, storages
 from aimv2_lab.model.models import model_of
 from aimv2_lab.recipes import recipe
 from aimv2_lab.training.optimizers import build_optimizer
 
 CASES = [(stage, "float32") for stage in (0, 1, 2, 3)] + [(stage, "bfloat16") for stage in (1, 2, 3)]
 KNOWN = recipe("tiny", {"encoder.depth": 2, "decoder.depth": 2})
-
-
-def storages(tensors: Iterable[Tensor | None]) -> dict[int, int]:
-    """Address of the storage -> its bytes."""
-    return {t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in tensors if t is not None}
-
-
-def alive() -> dict[int, int]:
-    """The storages of all tensors that Python knows and that have contents."""
-    gc.collect()
-    tensors = [thing for thing in gc.get_objects() if type(thing) in (Tensor, torch.nn.Parameter)]
-    found = [tensor for tensor in tensors if tensor.device.type == "cpu"]
-    return storages([*found, *(t.grad for t in found if t.is_leaf)])
 
 
 def configuration(stage: int, weights: str, ranks: int) -> dict[str, Any]:
