@@ -173,7 +173,7 @@ class FinetuneRecipe(_Writable):
     classes: tuple[str, ...] = ()
     layer_decay: float = 0.75
     lora_rank: int = 8
-    lora_alpha: float = 16.0
+    lora_alpha: int = 16
     data: DataRecipe = field(default_factory=lambda: DataRecipe(tokenizer=CLASSES))
     training: TrainingRecipe = field(default_factory=TrainingRecipe)
     engine: EngineRecipe = field(default_factory=EngineRecipe)
@@ -357,8 +357,8 @@ _AIM_TINY = AIMv1Recipe(
     training=replace(_TINY.training, steps=1600, min_lr=0.0, weight_decay=0.05, decay="ordinary"),
 )
 
-_SHOWN_FIRST: tuple[AnyRecipe, ...] = (_TINY, _SMALL, _AIM_TINY)
-PRESETS: dict[str, AnyRecipe] = (
+_SHOWN_FIRST: tuple[PretrainingRecipe, ...] = (_TINY, _SMALL, _AIM_TINY)
+PRESETS: dict[str, PretrainingRecipe] = (
     {preset.name: preset for preset in _SHOWN_FIRST}
     | {preset.name: preset for preset in (_published(size, px) for size in _SIZES for px in (224, 336, 448))}
     | {preset.name: preset for preset in map(_published_aimv1, _AIMV1_SIZES)}
@@ -367,12 +367,13 @@ PRESETS: dict[str, AnyRecipe] = (
 AIMv1Name = Literal["aim-tiny", "aim-600m", "aim-1b", "aim-3b", "aim-7b"]
 
 
-# A name that a type checker cannot read is taken for one of AIMv2's; where either may come, annotate with AnyRecipe.
+# A name that a type checker cannot read is taken for one of AIMv2's; where either may come, annotate with
+# PretrainingRecipe.
 @overload
 def recipe(name: AIMv1Name, changes: Mapping[str, Any] | None = None) -> AIMv1Recipe: ...  # type: ignore[overload-overlap]
 @overload
 def recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe: ...
-def recipe(name: str, changes: Mapping[str, Any] | None = None) -> AnyRecipe:
+def recipe(name: str, changes: Mapping[str, Any] | None = None) -> PretrainingRecipe:
     """The named preset, with any fields changed by dotted path: `recipe("tiny", {"training.steps": 100})`.
 
     Raises UnknownName, a KeyError, for an unknown name or field, with the nearest known ones.

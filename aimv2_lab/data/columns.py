@@ -51,8 +51,8 @@ def find_columns(names: Sequence[str], data_recipe: DataRecipe, place: str) -> C
     """The columns named by the recipe, else those with usual names, at the top or else inside `json`.
 
     `data.caption_column` may list several, by dotted path where they are nested: "txt,json.alt". Where the recipe has
-    no tokenizer, as AIM v1's, none is looked for; where it reads labels, the usual names are those of labels. Raises MissingColumn, naming `place`, the columns found and the
-    recipe's field.
+    no tokenizer, as AIM v1's, none is looked for; where it reads labels, the usual names are those of labels. Raises
+    MissingColumn, naming `place`, the columns found and the recipe's field.
     """
     images = _wanted(data_recipe.image_column)
     if not images and (usual := _usual(names, IMAGE_NAMES)):
@@ -63,9 +63,9 @@ def find_columns(names: Sequence[str], data_recipe: DataRecipe, place: str) -> C
     captions, synthetic = _wanted(data_recipe.caption_column), _wanted(data_recipe.synthetic_column)
     labels = data_recipe.tokenizer == CLASSES
     if not captions:
-        usual = LABEL_NAMES if labels else CAPTION_NAMES
-        nested = [f"json.{name}" for name in usual]
-        captions = tuple([*_usual(names, usual), *_usual(names, nested)][:1])
+        known: tuple[str, ...] = LABEL_NAMES if labels else CAPTION_NAMES
+        nested = [f"json.{name}" for name in known]
+        captions = tuple([*_usual(names, known), *_usual(names, nested)][:1])
     _check("caption", data_recipe.caption_column, captions, names, place, "label" if labels else "caption")
     if synthetic:
         _check("synthetic", data_recipe.synthetic_column, synthetic, names, place)
@@ -113,11 +113,8 @@ def read_label(row: Mapping[str, Any], columns: Columns, key: str) -> str:
     written = {column: str(value) if isinstance(value, int) else value for column, value in values.items()}
     labels = [text for column, value in written.items() for text in _texts(value, column, key)]
     if len(labels) != 1:
-        names = ", ".join(columns.captions)
-        raise DamagedCaption(
-            key,
-            f"{len(labels)} labels: {names} holds {labels!r:.80}" if labels else f"no label: {names} empty or absent",
-        )
+        found = f"{len(labels)} labels: {labels!r:.80}" if labels else "no label"
+        raise DamagedCaption(key, f"{found} in {', '.join(columns.captions)}")
     return labels[0]
 
 

@@ -17,7 +17,7 @@ from typing import Annotated
 
 import tyro
 
-from aimv2_lab.launch.command import end_plainly, with_data
+from aimv2_lab.launch.command import end_plainly, read_mixture
 from aimv2_lab.launch.pretrain import train_as_launched
 from aimv2_lab.recipes import FinetuneRecipe
 from aimv2_lab.training.finetune import MODEL, finetune, finetune_recipe
@@ -50,8 +50,8 @@ def read_options(arguments: Sequence[str]) -> FinetuneOptions:
     own.add_argument("--method", choices=("full", "lora", "frozen"), default="full")
     own.add_argument("--data", required=True)
     named, rest = own.parse_known_args(arguments)
-    known = with_data(finetune_recipe(named.start, named.method), named.data)
-    default = FinetuneOptions(known, named.data)
+    data = {"data.mixture": read_mixture(named.data)} if named.data.endswith(".json") else {"data.source": named.data}
+    default = FinetuneOptions(finetune_recipe(named.start, named.method).change(data), named.data)
     return tyro.cli(FinetuneOptions, default=default, args=rest, prog=own.prog)
 
 

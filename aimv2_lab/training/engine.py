@@ -22,7 +22,7 @@ ModelT = TypeVar("ModelT", bound=AnyModel, default=AnyModel, covariant=True)
 class Predictor(Protocol):
     """What losses need: an engine, or a model as it is."""
 
-    def forward(self, *inputs: Tensor | None) -> Any:
+    def forward(self, *inputs: Any, **named: Any) -> Any:
         """What the model makes of its inputs; an engine's is in its precision."""
         ...
 

@@ -93,4 +93,4 @@ def train_step(engine: Engine, batch: Batch, counts: LossCounts, recipe: AnyReci
         engine.backward(share.total)
         shares.append(torch.stack(share).detach())
     result = ClassStepResult if isinstance(recipe, FinetuneRecipe) else StepResult
-    return result(*torch.stack(shares).sum(dim=0), engine.step())
+    return result._make([*torch.stack(shares).sum(dim=0), engine.step()])
