@@ -114,11 +114,10 @@ class Recipe(_Writable):
 
     def __post_init__(self) -> None:
         _check_precision(self.training, self.engine)
-        if self.data.tokenizer in ("", CLASSES):
-            raise ValueError(
-                f"data.tokenizer = {self.data.tokenizer!r}: captions need one; give captions, world, a folder or a hub "
-                "name"
-            )
+        if not self.data.tokenizer:
+            raise ValueError("data.tokenizer is empty: captions need one; give captions, world, a folder or a hub name")
+        if self.data.tokenizer == CLASSES:
+            raise ValueError(f"data.tokenizer = {CLASSES!r} reads labels: fine-tune with it (launch.finetune)")
 
     @property
     def text_tokens(self) -> int:

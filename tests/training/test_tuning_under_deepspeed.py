@@ -1,0 +1,41 @@
+"""Fine-tuning on two ranks under ZeRO is fine-tuning by one process, frozen weights and adapters included."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from aimv2_lab.training.finetune import MODEL, finetune
+from aimv2_lab.training.run import read_metrics
+from tests.training.tuning_toy import checkpoint, tuning
+from tests.training.tuning_under_deepspeed import RUNS
+
+
+def test_two_ranks_give_the_losses_weights_and_state_of_one_process(tmp_path: Path) -> None:
+    start = checkpoint(tmp_path / "start")
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    command = [*launcher, "tests.training.tuning_under_deepspeed", str(start), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    for method in dict.fromkeys(method for method, _ in RUNS):
+        finetune(tuning(start, method), tmp_path / method)
+    for method, stage in RUNS:
+        assert_equal(tmp_path / method, tmp_path / f"{method}-{stage}")
+
+
+def assert_equal(alone: Path, sharded: Path) -> None:
+    """Sums are taken in another order: 1e-6 of a loss; Adam divides gradients by their size, 1e-4 of the largest."""
+    mine, theirs = read_metrics(alone), read_metrics(sharded)
+    assert [row["total"] for row in theirs] == pytest.approx([row["total"] for row in mine], rel=1e-6)
+    assert [row["top1"] for row in theirs] == [row["top1"] for row in mine]
+    last = "checkpoints/step-00000006"
+    for file in (f"{MODEL}/model.safetensors", f"{last}/model.safetensors", f"{last}/optimizer.safetensors"):
+        one, other = load_file(alone / file), load_file(sharded / file)
+        assert one.keys() == other.keys()
+        for name, tensor in one.items():
+            torch.testing.assert_close(other[name], tensor, rtol=0, atol=1e-4 * tensor.abs().max().item(), msg=name)
