@@ -19,7 +19,6 @@ from aimv2_lab.recipes import FinetuneRecipe, any_recipe_from_json
 from aimv2_lab.training.classifier import build_classifier
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.finetune import MODEL, finetune
-from aimv2_lab.training.loop import build_model
 from aimv2_lab.training.optimizers import build_optimizer, set_learning_rate
 from aimv2_lab.training.run import read_metrics
 from aimv2_lab.training.step import batch_losses, loss_counts
@@ -149,14 +148,14 @@ def test_micro_batches_change_nothing(start: Path) -> None:
     labelled = type(batch)(
         batch.images, batch.tokens[:, :1] % 5, torch.ones(8, 1, dtype=torch.bool), batch.prefix_lengths, batch.keys
     )
-    model = build_model(recipe)
+    model = build_classifier(recipe)
     torch.nn.init.normal_(model.head.weight)
     counts = loss_counts(labelled, recipe)
     assert counts.tokens == 8
     whole = batch_losses(model, labelled, counts, recipe)
     parts = [batch_losses(model, part, counts, recipe) for part in labelled.split(3)]
-    assert sum(part.total for part in parts).item() == pytest.approx(whole.total.item(), rel=1e-6)
-    assert sum(part.top1 for part in parts).item() == pytest.approx(whole.top1.item())
+    assert sum(part.total.item() for part in parts) == pytest.approx(whole.total.item(), rel=1e-6)
+    assert sum(part.top1.item() for part in parts) == pytest.approx(whole.top1.item())
     right = (model(labelled.images).argmax(-1) == labelled.tokens[:, 0]).float().mean().item()
     assert whole.top1.item() == pytest.approx(right)
 
