@@ -18,7 +18,7 @@ from aimv2_lab.data.world.source import open_world
 from aimv2_lab.recipes import CLASSES
 from tests.data.generated import encoded, picture, write_image_folder, write_tar
 from tests.data.layouts import opened, write_parquet
-from tests.training.tuning_toy import checkpoint, tuning
+from tests.training.finetune_toy import checkpoint, tuning
 
 NUMBERS = [10, 2, 10, 7]  # as numbers 2 < 7 < 10, as texts "10" < "2" < "7"
 Writer = Callable[[Path, Sequence[object]], None]

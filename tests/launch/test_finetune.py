@@ -13,7 +13,7 @@ from aimv2_lab import load_encoder
 from aimv2_lab.launch.finetune import read_options, run_finetuning
 from aimv2_lab.training.finetune import MODEL
 from tests.data.generated import write_image_folder
-from tests.training.tuning_toy import checkpoint
+from tests.training.finetune_toy import checkpoint
 
 QUICK = {"steps": 4, "batch-size": 4, "micro-batch-size": 2, "warmup-steps": 1, "validation-batches": 1}
 

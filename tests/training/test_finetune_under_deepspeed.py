@@ -12,14 +12,14 @@ from safetensors.torch import load_file
 
 from aimv2_lab.training.finetune import MODEL, finetune
 from aimv2_lab.training.run import read_metrics
-from tests.training.tuning_toy import checkpoint, tuning
-from tests.training.tuning_under_deepspeed import RUNS
+from tests.training.finetune_toy import checkpoint, tuning
+from tests.training.finetune_under_deepspeed import RUNS
 
 
 def test_two_ranks_give_the_losses_weights_and_state_of_one_process(tmp_path: Path) -> None:
     start = checkpoint(tmp_path / "start")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    command = [*launcher, "tests.training.tuning_under_deepspeed", str(start), str(tmp_path)]
+    command = [*launcher, "tests.training.finetune_under_deepspeed", str(start), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     for method, stage in RUNS:

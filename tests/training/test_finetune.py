@@ -22,8 +22,8 @@ from aimv2_lab.training.finetune import MODEL, finetune
 from aimv2_lab.training.optimizers import build_optimizer, set_learning_rate
 from aimv2_lab.training.run import read_metrics
 from aimv2_lab.training.step import batch_losses, loss_counts
+from tests.training.finetune_toy import checkpoint, tuning
 from tests.training.toy import SILENT, random_batch
-from tests.training.tuning_toy import checkpoint, tuning
 
 Method = Literal["full", "lora", "frozen"]
 METHODS: tuple[Method, ...] = ("full", "lora", "frozen")

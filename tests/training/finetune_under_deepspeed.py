@@ -13,7 +13,7 @@ from typing import Literal
 
 from aimv2_lab.training.deepspeed_engine import DeepSpeedEngine, start_ranks
 from aimv2_lab.training.finetune import finetune
-from tests.training.tuning_toy import tuning
+from tests.training.finetune_toy import tuning
 
 RUNS: tuple[tuple[Literal["full", "lora"], int], ...] = (("full", 2), ("lora", 3))
 
