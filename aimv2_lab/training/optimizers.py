@@ -47,14 +47,15 @@ def build_adamw(
 ) -> torch.optim.AdamW:
     """torch's fused AdamW over named parameters, in two groups: those that decay and those that do not.
 
-    With `rate_factors`, of the parameters by name, in two for each factor, as far as there are any.
+    With `rate_factors`, of the parameters by name, in two for each factor, empty ones left out.
     """
     factors = rate_factors or dict.fromkeys(named, 1.0)
     groups = [
         {"params": found, "weight_decay": torch_decay(training) if decayed else 0.0, RATE_FACTOR: factor}
-        for factor in sorted(set(factors.values()), reverse=True)
+        for factor in sorted(set(factors.values()) or {1.0}, reverse=True)
         for decayed in (True, False)
         if (found := [p for n, p in named.items() if decays(n, p) is decayed and factors[n] == factor])
+        or not rate_factors
     ]
     return torch.optim.AdamW(groups, lr=training.peak_lr, betas=training.betas, eps=training.adam_eps, fused=True)
 
