@@ -26,7 +26,7 @@ Method = Literal["full", "lora", "frozen"]
 PILOT_SEED = 100
 RATES: dict[Method, tuple[float, ...]] = {
     "full": (1e-3, 3e-3, 1e-2),
-    "lora": (3e-3, 1e-2, 3e-2),
+    "lora": (1e-3, 3e-3, 1e-2),
     "frozen": (3e-3, 1e-2, 3e-2),
 }
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -15,6 +14,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
+from aimv2_lab.data.batch import Batch, Sample
 from aimv2_lab.data.classes import UnknownClass
 from aimv2_lab.data.damage import DamagedCaption, DamagedPair, Replacement, TooMuchDamage
 from aimv2_lab.data.images import decode_image, decode_pixels
@@ -23,7 +23,10 @@ from aimv2_lab.data.order import ORDER_VERSION, Place, Stream, sample_generator
 from aimv2_lab.data.records import Pair, Source
 from aimv2_lab.data.tokenizer import NoTokens
 from aimv2_lab.data.transforms import evaluation_view, training_view
+from aimv2_lab.data.workers import prepare_worker
 from aimv2_lab.recipes import AnyRecipe, EncoderAttention
+
+__all__ = ["Batch", "PairDataset", "Sample", "Tokenizer", "batches", "draw_prefix_length"]
 
 REPLACEMENT_TRIES = 16  # a source in which 16 drawn pairs in a row are damaged is no source; our choice
 VALIDATION_SEED = 0  # the same views in the same order for every run, whatever its seed
@@ -40,73 +43,6 @@ class Tokenizer(Protocol):
     def encode(self, texts: Sequence[str], max_tokens: int) -> tuple[Tensor, Tensor]:
         """Tokens (B, T) int64 and which of them count (B, T) bool; raises ValueError for a text without tokens."""
         ...
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One position of a run: image (3, height, width), tokens (T,) and which count (T,), and the prefix length M."""
-
-    image: Tensor
-    tokens: Tensor
-    counted: Tensor
-    prefix_length: int
-    key: str
-    replaced: tuple[Replacement, ...]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Images (B, 3, height, width) float32, tokens (B, T) int64, counted (B, T) bool, prefix lengths (B,) int64.
-
-    T is 0 where the recipe reads no text.
-    `keys` are those of the pairs used; `replaced` names every pair that stood at these positions and was damaged.
-    """
-
-    images: Tensor
-    tokens: Tensor
-    counted: Tensor
-    prefix_lengths: Tensor
-    keys: tuple[str, ...]
-    replaced: tuple[Replacement, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    @property
-    def counted_tokens(self) -> int:
-        """The text targets that count, which normalise the text loss."""
-        return int(self.counted.sum())
-
-    def counted_patches(self, patches: int) -> int:
-        """The pixel targets that count, I - M summed over the images, which normalise the pixel loss (paper, 2.2)."""
-        return int((patches - self.prefix_lengths).sum())
-
-    def to(self, device: torch.device | str) -> Batch:
-        """The same batch with its tensors on `device`."""
-        return replace(
-            self,
-            images=self.images.to(device, non_blocking=True),
-            tokens=self.tokens.to(device, non_blocking=True),
-            counted=self.counted.to(device, non_blocking=True),
-            prefix_lengths=self.prefix_lengths.to(device, non_blocking=True),
-        )
-
-    def split(self, micro_batch_size: int) -> list[Batch]:
-        """Micro-batches in order, the last perhaps smaller; the first carries `replaced`, so that it counts once."""
-        if micro_batch_size < 1:
-            raise ValueError(f"micro-batch size {micro_batch_size}: at least 1 is needed")
-        starts = range(0, len(self), micro_batch_size)
-        return [self._part(slice(start, start + micro_batch_size), first=start == 0) for start in starts]
-
-    def _part(self, rows: slice, first: bool) -> Batch:
-        return Batch(
-            self.images[rows],
-            self.tokens[rows],
-            self.counted[rows],
-            self.prefix_lengths[rows],
-            self.keys[rows],
-            self.replaced if first else (),
-        )
 
 
 class PairDataset(Dataset[Sample]):
@@ -311,13 +247,8 @@ def batches(
         batch_size=None,  # a batch is an item
         sampler=positions,
         num_workers=workers,
-        worker_init_fn=_quiet_tokenizers,
+        worker_init_fn=prepare_worker,
         # A generator of its own: else making the loader would draw from torch's global one.
         generator=torch.Generator(),
     )
     return map(_raised, loader)
-
-
-def _quiet_tokenizers(_worker: int) -> None:
-    """Tokenizers warn when they are used in threads before a fork; a worker needs no threads of theirs."""
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"

@@ -45,13 +45,15 @@ def read_command(arguments: Sequence[str], program: str) -> Options:
     own.add_argument("--data", default="")
     named, rest = own.parse_known_args(rest)  # first, because columns can be set of one source but not of a mixture
     default = Options(with_data(preset, named.data) if named.data else preset, named.data)
-    return tyro.cli(Options, default=default, args=rest, prog=f"python -m aimv2_lab.launch.{program} [--recipe NAME]")
+    usage = f"python -m aimv2_lab.launch.{program} [--recipe NAME]"
+    return tyro.cli(Options, default=default, args=rest, prog=usage, console_outputs=_speaks())
 
 
 def named_preset(arguments: Sequence[str]) -> tuple[PretrainingRecipe, list[str]]:
     """The preset that --recipe names, by default tiny, and the other arguments."""
     own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     own.add_argument("--recipe", default="tiny")
+    own.add_argument("--local_rank")  # deepspeed's launcher adds it to what it puts in the environment
     named, rest = own.parse_known_args(arguments)
     return recipe(named.recipe), rest
 
@@ -89,7 +91,8 @@ def read_mixture(file: str) -> list[Any]:
 def end_plainly(command: Callable[[], None], go_on: str = "add --resume to go on from the newest checkpoint") -> None:
     """Run a command; bad input ends with one line that says what to do, not with a traceback.
 
-    `go_on` is what to do after an interruption. Of several ranks that fail together, the first one speaks.
+    `go_on` is what to do after an interruption. Of several ranks that fail together, the first one speaks; one that
+    fails alone speaks for itself.
     """
     try:
         command()
@@ -99,14 +102,19 @@ def end_plainly(command: Callable[[], None], go_on: str = "add --resume to go on
         sys.exit(STOPPED)
     except RankFailed as error:
         sys.exit(str(error) if _speaks() else 1)
+    except ConnectionError as error:  # which names the rank
+        sys.exit(str(error))
     except (UnknownName, ValueError, OSError, FloatingPointError, TooMuchDamage) as error:
-        sys.exit(f"{type(error).__name__}: {error}" if _speaks() else 1)
-    except distributed.DistError as error:
-        sys.exit(f"rank {os.environ.get('RANK', 0)} lost the others: {error}")
+        alone = distributed.is_initialized()  # what ranks that have met fail of together is RankFailed
+        sys.exit(f"{type(error).__name__}: {error}" if _speaks() or alone else 1)
+    except RuntimeError as error:
+        if not isinstance(error, distributed.DistError) and "/gloo/" not in str(error):  # gloo has no error of its own
+            raise
+        sys.exit(f"rank {os.environ.get('RANK', 0)} lost the others, one may have died: {str(error).splitlines()[0]}")
     except KeyboardInterrupt:
-        sys.exit(f"interrupted; {go_on}")
+        sys.exit(f"interrupted; {go_on}" if _speaks() else 1)
 
 
 def _speaks() -> bool:
     """Whether this process is the one whose words are shown: the first rank, or the only process."""
-    return os.environ.get("RANK", "0") == "0"
+    return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"

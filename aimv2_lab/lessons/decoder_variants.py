@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import MethodType
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +23,11 @@ MemoryMask = Callable[[int, int], Tensor]  # (patches, tokens) -> mask (T + I, T
 def with_decoder(model: AIMv2, decode: Decode) -> AIMv2:
     """A copy of `model` that decodes by `decode`; the model itself stays as it is."""
     changed = copy.deepcopy(model)
-    changed.decoder.forward = MethodType(decode, changed.decoder)  # type: ignore[method-assign]
+
+    def forward(features: Tensor, tokens: Tensor, _text_slots: Tensor | None = None) -> Predictions:
+        return decode(changed.decoder, features, tokens)
+
+    changed.decoder.forward = forward  # type: ignore[assignment, method-assign]
     return changed
 
 

@@ -36,7 +36,8 @@ def cut_losses(model: AIMv2, batch: Batch, micro_batch_size: int, own_counts: bo
     """
     if len(batch) % micro_batch_size:
         raise ValueError(f"{len(batch)} pairs cannot be cut into equal micro-batches of {micro_batch_size}")
-    whole, parts = loss_counts(batch, model.recipe), batch.split(micro_batch_size)
+    whole = loss_counts(batch, model.recipe)
+    parts = [batch.rows(rows) for rows in torch.arange(len(batch)).split(micro_batch_size)]
     share = 1 / len(parts) if own_counts else 1.0
     weights = list(model.parameters())
     pixel, text, gradient = 0.0, 0.0, torch.zeros(sum(weight.numel() for weight in weights))

@@ -90,10 +90,17 @@ class AIMv1(nn.Module):
         self.encoder = AIMv1Trunk(recipe.encoder)
         self.head = PixelHead(recipe.head, recipe.encoder.width, recipe.encoder.patch_values)
 
-    def forward(self, images: Tensor, tokens: Tensor, prefix_lengths: Tensor | None = None) -> Predictions:
+    def forward(
+        self,
+        images: Tensor,
+        tokens: Tensor,
+        prefix_lengths: Tensor | None = None,
+        text_slots: Tensor | None = None,
+    ) -> Predictions:
         """Next-patch predictions for images (B, 3, height, width); tokens must be (B, 0), and so are the logits.
 
-        `prefix_lengths` as in the encoder. Raises ValueError for captions: AIM v1 reads none.
+        `prefix_lengths` as in the encoder; there are no text slots to choose from. Raises ValueError for captions:
+        AIM v1 reads none.
         """
         if tokens.shape[1]:
             raise ValueError(f"AIM v1 reads no text, but got {tokens.shape[1]} tokens per image; give tokens of (B, 0)")

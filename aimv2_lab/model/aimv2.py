@@ -21,9 +21,16 @@ class AIMv2(nn.Module):
         self.encoder = VisionEncoder(recipe.encoder)
         self.decoder = MultimodalDecoder(recipe.decoder, recipe.encoder.width, recipe.encoder.patch_values)
 
-    def forward(self, images: Tensor, tokens: Tensor, prefix_lengths: Tensor | None = None) -> Predictions:
+    def forward(
+        self,
+        images: Tensor,
+        tokens: Tensor,
+        prefix_lengths: Tensor | None = None,
+        text_slots: Tensor | None = None,
+    ) -> Predictions:
         """Next-patch and next-token predictions for images (B, 3, height, width) with captions (B, T).
 
         `prefix_lengths` as in the encoder; pixel predictions of a fully visible image (None) have seen their targets.
+        `text_slots` as in the decoder; None gives the logits of all.
         """
-        return self.decoder(self.encoder(images, prefix_lengths), tokens)
+        return self.decoder(self.encoder(images, prefix_lengths), tokens, text_slots)

@@ -12,7 +12,10 @@ from aimv2_lab.recipes import DecoderRecipe
 
 
 class Predictions(NamedTuple):
-    """What the decoder says: `pixels` (B, I, K), output i for patch i+1; `logits` (B, T, V), output t for token t."""
+    """What the decoder says: `pixels` (B, I, K), output i for patch i+1; `logits` (B, T, V), output t for token t.
+
+    Where only some text slots were asked for, the logits are theirs: (N, V).
+    """
 
     pixels: Tensor
     logits: Tensor
@@ -44,15 +47,20 @@ class MultimodalDecoder(nn.Module):
         self.text_head = nn.Linear(width, recipe.vocabulary, bias=False)
         self._initialise()
 
-    def forward(self, features: Tensor, tokens: Tensor) -> Predictions:
+    def forward(self, features: Tensor, tokens: Tensor, text_slots: Tensor | None = None) -> Predictions:
         """Predict the next patch from every image slot and the next token from every text slot.
 
         Features (B, I, feature width), tokens (B, T) with T = 0 allowed. Text slot t has seen the image, the start
-        vector and tokens before t. Raises ValueError for captions longer than the recipe's text tokens.
+        vector and tokens before t. `text_slots` (N,) names those of the B * T text slots, row by row, that the text
+        head is wanted for: it is dear, and padding needs none. Raises ValueError for captions longer than the recipe's
+        text tokens.
         """
         patches = features.shape[1]
         hidden = self.run(torch.cat([self.projection(features), self.embed_text(tokens)], dim=1))
-        return Predictions(self.pixel_head(hidden[:, :patches]), self.text_head(hidden[:, patches:]))
+        text = hidden[:, patches:]
+        if text_slots is not None:
+            text = text.flatten(0, 1).index_select(0, text_slots)
+        return Predictions(self.pixel_head(hidden[:, :patches]), self.text_head(text))
 
     def embed_text(self, tokens: Tensor) -> Tensor:
         """The text slots (B, T, D): start vector, then every token but the last, each with its position."""

@@ -56,8 +56,9 @@ def pixel_errors(pixels: Tensor, images: Tensor, patch_size: int, target: PixelT
 
 
 def text_errors(logits: Tensor, tokens: Tensor) -> Tensor:
-    """Cross-entropy (B, T), in nats and float32, of every text output with its token."""
-    return functional.cross_entropy(logits.float().transpose(1, 2), tokens, reduction="none")
+    """Cross-entropy in nats and float32, in the shape of `tokens`, of every text output (..., V) with its token."""
+    nats = functional.cross_entropy(logits.float().flatten(0, -2), tokens.flatten(), reduction="none")
+    return nats.view(tokens.shape)
 
 
 def losses(
@@ -73,7 +74,8 @@ def losses(
 ) -> Losses:
     """This batch's share of the global batch's losses; shares of all ranks and micro-batches add up to them.
 
-    Images (B, 3, height, width); tokens and counted_tokens (B, T); prefix lengths (B,), where I counts no patch.
+    Images (B, 3, height, width); tokens and counted_tokens (B, T), or (N,) for logits of N text slots; prefix lengths
+    (B,), where I counts no patch.
     Predictions that do not count get a gradient of exactly zero. Source: paper, section 2.1; normalisers are counts
     of the batch as in the released training code, there of the local one.
     """

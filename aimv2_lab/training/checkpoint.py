@@ -27,6 +27,7 @@ from aimv2_lab.formats.folder import (
     read_tensors,
     save_weights,
 )
+from aimv2_lab.model.models import AnyModel
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.engine import Engine
 
@@ -78,11 +79,45 @@ def _commit(writing: Path, final: Path, about: str, kept: int) -> None:
 
 
 def load_checkpoint(checkpoint: Path, engine: Engine) -> dict[str, Any]:
-    """Put a checkpoint's weights, optimizer state and step count into the engine; returns its state record."""
-    state: dict[str, Any] = json.loads((checkpoint / STATE_FILE).read_text())
-    weights, tensors = (read_tensors(checkpoint / name) for name in (MODEL_FILE, OPTIMIZER_FILE))
+    """Put a checkpoint's weights, optimizer state and step count into the engine; returns its state record.
+
+    Called by all ranks. Raises ValueError naming the file that is damaged, absent or of another version of this format.
+    """
+    state, weights, tensors = engine.ranks.together(partial(_read, checkpoint, engine.model))
     engine.restore(weights, tensors, state["steps_done"])
     return state
+
+
+def _read(checkpoint: Path, model: AnyModel) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]:
+    """A checkpoint's state, weights and optimizer tensors, compared with the model that they are meant for."""
+    file = checkpoint / STATE_FILE
+    try:
+        state = json.loads(file.read_text())
+        weights, tensors = (read_tensors(file := checkpoint / name) for name in (MODEL_FILE, OPTIMIZER_FILE))
+    except (FileNotFoundError, json.JSONDecodeError) as error:
+        raise _unusable(file, str(error)) from error
+    if not isinstance(state, dict) or not isinstance(state.get("steps_done"), int):
+        raise _unusable(checkpoint / STATE_FILE, "it has no number of steps_done")
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    _compare(checkpoint / MODEL_FILE, expected, {name: tensor.shape for name, tensor in weights.items()})
+    trained = {name: True for name, parameter in model.named_parameters() if parameter.requires_grad}
+    _compare(checkpoint / OPTIMIZER_FILE, trained, {name.partition(".")[2]: True for name in tensors}, "state")
+    return state, weights, tensors
+
+
+def _compare(file: Path, expected: Mapping[str, object], found: Mapping[str, object], kind: str = "weight") -> None:
+    """Raise ValueError unless a file has what is expected, and nothing else."""
+    odd = [name for name in {**expected, **found} if expected.get(name) != found.get(name)]
+    if odd:
+        more = f" and of {len(odd) - 3} more" if len(odd) > 3 else ""
+        raise _unusable(file, f"the {kind} of {', '.join(odd[:3])}{more} is absent or not the model's")
+
+
+def _unusable(file: Path, why: str) -> ValueError:
+    return ValueError(
+        f"{file} is no part of a checkpoint that this version can go on from: {why}. Remove {file.parent} to go on "
+        "from the one before, or start a new run folder"
+    )
 
 
 def _flush(path: Path) -> None:

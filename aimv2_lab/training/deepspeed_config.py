@@ -11,7 +11,7 @@ from aimv2_lab.fields import leaves
 from aimv2_lab.recipes import AnyRecipe
 
 # Settings of DeepSpeed that the recipe has no field for and this code does itself: setting -> what to use instead.
-_NOT_DEEPSPEEDS = {
+NOT_DEEPSPEEDS = {
     "optimizer": "training.optimizer and its fields",
     "scheduler": "training.peak_lr, min_lr and warmup_steps",
     "fp16": "training.precision bfloat16",
@@ -21,8 +21,17 @@ _NOT_DEEPSPEEDS = {
     "compile": "engine.compile",
     "curriculum_learning": "a recipe of its own",
     "data_efficiency": "a recipe of its own",
+    "progressive_layer_drop": "a recipe of its own",
+    "compression_training": "a recipe of its own",
     "aio": "engine.offload, which goes to the CPU's memory",
 }
+
+_SWITCHED_BY_THE_RECIPE = (
+    "bf16.enabled",
+    "data_types.grad_accum_dtype",
+    "zero_optimization.offload_optimizer",
+    "zero_optimization.offload_param",
+)
 
 
 def deepspeed_config(recipe: AnyRecipe, ranks: int) -> dict[str, Any]:
@@ -76,15 +85,14 @@ def with_users_settings(made: Mapping[str, Any], file: Path) -> dict[str, Any]:
         raise ValueError(f"engine.deepspeed = {str(file)!r} is no JSON: {error}") from error
     if not isinstance(users, dict):
         raise ValueError(f"engine.deepspeed = {str(file)!r} must hold a JSON object, not {type(users).__name__}")
-    ours = dict(leaves(made))
-    wrong = [
-        f"{name} (use {remedy})" for name, remedy in _NOT_DEEPSPEEDS.items() if _is_asked_for(users.get(name, None))
-    ]
+    users = _without_auto(users)
+    wrong = [f"{name} (use {remedy})" for name, remedy in NOT_DEEPSPEEDS.items() if _is_asked_for(users.get(name))]
     for path, value in leaves(users):
-        if path in ours and value not in ("auto", ours[path]):
-            wrong.append(f"{path} = {json.dumps(value)} where the recipe says {json.dumps(ours[path])}")
-    for path in ("bf16.enabled", "zero_optimization.offload_optimizer", "zero_optimization.offload_param"):
-        if path not in ours and _is_asked_for(_value_at(users, path)) and not any(p.startswith(path) for p in ours):
+        said = _value_at(made, path)
+        if said is not None and value != said:
+            wrong.append(f"{path} = {json.dumps(value)} where the recipe says {json.dumps(said)}")
+    for path in _SWITCHED_BY_THE_RECIPE:
+        if _is_asked_for(_value_at(users, path)) and _value_at(made, path) is None:
             wrong.append(f"{path}, which the recipe leaves off (engine.weights, engine.offload)")
     if wrong:
         raise ValueError(f"engine.deepspeed = {str(file)!r} conflicts with the recipe: {'; '.join(wrong)}")
@@ -95,7 +103,7 @@ def _is_asked_for(value: Any) -> bool:
     """Whether a setting switches something on."""
     if isinstance(value, Mapping):
         return bool(value.get("enabled", True)) and value.get("device", "cpu") not in (None, "none")
-    return bool(value) and value != "auto"
+    return bool(value)
 
 
 def _value_at(values: Any, path: str) -> Any:
@@ -104,9 +112,15 @@ def _value_at(values: Any, path: str) -> Any:
     return values
 
 
+def _without_auto(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that say something: what is "auto" says nothing, and no more does a group of such."""
+    said = {name: _without_auto(value) if isinstance(value, Mapping) else value for name, value in values.items()}
+    return {name: value for name, value in said.items() if value != "auto" and (value != {} or values[name] == {})}
+
+
 def _joined(users: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
     """Both, ours where both speak; they agree there."""
-    both = {name: value for name, value in users.items() if value != "auto"} | dict(ours)
+    both = {**users, **ours}
     for name, value in users.items():
         if isinstance(value, Mapping) and isinstance(ours.get(name), Mapping):
             both[name] = _joined(value, ours[name])

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from aimv2_lab.recipes import AnyRecipe
+from aimv2_lab.training.blocks import prepare_blocks
 from aimv2_lab.training.deepspeed_config import deepspeed_config
 from aimv2_lab.training.engine import ModelT
 from aimv2_lab.training.optimizer_state import optimizer_tensors, restore_optimizer
@@ -109,6 +110,7 @@ class DeepSpeedEngine(Generic[ModelT]):
     def wrapped(self) -> Any:
         """DeepSpeed's own engine."""
         deepspeed = quiet_deepspeed(not _on_cuda())
+        prepare_blocks(self.model, self.recipe.engine)
         optimizer = build_optimizer(self.model, self.training)
         with _noise_kept_in(self.log, self.ranks):
             return deepspeed.initialize(model=self.model, config=self.config, optimizer=optimizer)[0]

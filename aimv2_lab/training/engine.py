@@ -11,6 +11,7 @@ from typing_extensions import TypeVar  # typing has no defaults before Python 3.
 
 from aimv2_lab.model.models import AnyModel
 from aimv2_lab.recipes import TrainingRecipe
+from aimv2_lab.training.blocks import prepare_blocks
 from aimv2_lab.training.optimizer_state import optimizer_tensors, restore_optimizer
 from aimv2_lab.training.optimizers import build_optimizer, set_learning_rate
 from aimv2_lab.training.ranks import ALONE, Ranks
@@ -73,12 +74,13 @@ def pick_device() -> torch.device:
 
 
 class LocalEngine(Generic[ModelT]):
-    """One process, one device, no wrapping: the model stays as it is."""
+    """One process, one device, no wrapping: the model stays as it is, its blocks run as its recipe's engine says."""
 
     ranks = ALONE
 
     def __init__(self, model: ModelT, training: TrainingRecipe, device: torch.device, steps_done: int = 0) -> None:
         model.to(device)  # in place
+        prepare_blocks(model, model.recipe.engine)
         self.model = model
         self.optimizer = build_optimizer(self.model, training)
         self.training = training

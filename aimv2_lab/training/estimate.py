@@ -56,8 +56,9 @@ def predict_memory(recipe: AnyRecipe, text_tokens: int | None = None) -> Memory:
         model = model_of(recipe)
     sizes = [parameter.nbytes for parameter in model.parameters()]
     tokens = recipe.text_tokens if text_tokens is None else text_tokens
-    one, two = (kept_for_backward(model, recipe, batch, tokens) for batch in (1, 2))
-    activations = one + (two - one) * (recipe.training.micro_batch_size - 1)
+    # Not from one pair: a slice of a single one is kept as a view of the whole, of several as a copy.
+    two, three = (kept_for_backward(model, recipe, batch, tokens) for batch in (2, 3))
+    activations = two + (three - two) * (recipe.training.micro_batch_size - 2)
     optimizer = sum(state_bytes(name, parameter, recipe.training) for name, parameter in model.named_parameters())
     return Memory(sum(sizes), sum(sizes), optimizer, activations)
 
@@ -72,9 +73,12 @@ def kept_for_backward(model: nn.Module, recipe: AnyRecipe, batch: int, text_toke
         warnings.simplefilter("ignore")  # that a CPU has no fused norm in half precision
         weights = _fake_weights(model)
         images, tokens = torch.zeros(batch, 3, size, size), torch.zeros(batch, text_tokens, dtype=torch.int64)
+        slots = torch.arange(tokens.numel())
         with _kept({weight.untyped_storage()._cdata for weight in weights.values()}) as kept:
-            predictions = functional_call(model, weights, (images, tokens, None))
-            losses(predictions, images, tokens, tokens == 0, tokens.new_ones(batch), LossCounts(1, 1), *_target(recipe))
+            said = functional_call(model, weights, (images, tokens, None, slots))
+            losses(
+                said, images, tokens.flatten(), slots >= 0, slots.new_ones(batch), LossCounts(1, 1), *_target(recipe)
+            )
             return sum(kept.values())
 
 
@@ -138,7 +142,8 @@ def _storages(values: Any) -> list[torch.UntypedStorage]:
 def peak_bytes(call: Callable[[], object]) -> int:
     """The most bytes that tensors made during the call held at once; what existed before is not counted.
 
-    Made for the CPU, where torch keeps no such count; on CUDA use torch.cuda.max_memory_allocated.
+    Made for the CPU, where torch keeps no such count; on CUDA use torch.cuda.max_memory_allocated. Not for compiled
+    code: torch runs it as it is meanwhile, and from then on.
     """
     with _LiveTensors() as live:
         call()

@@ -27,6 +27,7 @@ from aimv2_lab.training.checkpoint import load_checkpoint, save_checkpoint
 from aimv2_lab.training.classifier import build_classifier
 from aimv2_lab.training.engine import Engine, LocalEngine, pick_device
 from aimv2_lab.training.feed import Feed
+from aimv2_lab.training.garbage import quiet_garbage_collection
 from aimv2_lab.training.ranks import ALONE, Ranks
 from aimv2_lab.training.run import (
     TOKENIZER,
@@ -157,7 +158,7 @@ def train(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path, metrics: 
     parts = batches(data.training, size, engine.steps_done * size, left, recipe.data.workers, ranks.rank, ranks.size)
     damage = DamageLog(run, recipe.data.damage_limit)
     engine.model.train()
-    with stop_signal() as told_to_stop, _progress_bar(engine, recipe) as bar:
+    with stop_signal() as told_to_stop, _progress_bar(engine, recipe) as bar, quiet_garbage_collection():
         feed = Feed(parts, recipe, ranks, told_to_stop)
         watch = Watch(engine, feed, recipe, run)
         while engine.steps_done < training.steps:

@@ -45,7 +45,7 @@ def build_optimizer(model: nn.Module, training: TrainingRecipe) -> torch.optim.O
 def build_adamw(
     named: Mapping[str, nn.Parameter], training: TrainingRecipe, rate_factors: Mapping[str, float] | None = None
 ) -> torch.optim.AdamW:
-    """torch's fused AdamW over named parameters, in two groups: those that decay and those that do not.
+    """torch's AdamW, fused where it can be, over named parameters in two groups: decayed and not decayed.
 
     With `rate_factors`, of the parameters by name, in two for each factor, empty ones left out.
     """
@@ -57,7 +57,8 @@ def build_adamw(
         if (found := [p for n, p in named.items() if decays(n, p) is decayed and factors[n] == factor])
         or not rate_factors
     ]
-    return torch.optim.AdamW(groups, lr=training.peak_lr, betas=training.betas, eps=training.adam_eps, fused=True)
+    fused = all(p.device.type in ("cpu", "cuda") for p in named.values())  # one kernel, not several per tensor
+    return torch.optim.AdamW(groups, lr=training.peak_lr, betas=training.betas, eps=training.adam_eps, fused=fused)
 
 
 def rate_factor(name: str, recipe: FinetuneRecipe) -> float:

@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 from torch import distributed
@@ -54,7 +54,7 @@ class Ranks:
     def together(self, action: Callable[[], Result]) -> Result:
         """Do on every rank what may fail on one of them, and go on only where all have done it.
 
-        Raises what it raised here where that was the same on all, else RankFailed; so no rank waits for one that ended.
+        Raises as `fail` does where it raised the same on all, else RankFailed; so no rank waits for one that ended.
         """
         if self.size == 1:
             return action()
@@ -66,10 +66,16 @@ class Ranks:
         failures = self.gather(None if error is None else f"{type(error).__name__}: {error}")
         told = {failure for failure in failures if failure}
         if error is not None and told == set(failures) and len(told) == 1:
-            raise error
+            self.fail(error)
         if told:
             raise RankFailed(_report(failures, self.gather(socket.gethostname()))) from error
         return result  # type: ignore[return-value]
+
+    def fail(self, error: Exception) -> NoReturn:
+        """Raise an error that every rank has met, as it is on the first rank, as RankFailed on the others."""
+        if self.is_first:
+            raise error
+        raise RankFailed(f"{type(error).__name__}: {error}") from error
 
     def on_first(self, action: Callable[[], None]) -> None:
         """Do on the first rank what the others wait for; raises as `together` does."""

@@ -51,12 +51,13 @@ def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe:
     if isinstance(recipe, FinetuneRecipe):
         return class_losses(predictor.forward(batch.images), batch.tokens[:, 0], counts.tokens)
     sees_all = recipe.objective.encoder_attention == "bidirectional"
-    predictions = predictor.forward(batch.images, batch.tokens, None if sees_all else batch.prefix_lengths)
+    text = batch.counted_text()
+    predictions = predictor.forward(batch.images, batch.tokens, None if sees_all else batch.prefix_lengths, text.slots)
     return losses(
         predictions,
         batch.images,
-        batch.tokens,
-        batch.counted,
+        text.tokens,
+        text.counted,
         batch.prefix_lengths,
         counts,
         recipe.objective.pixel_weight,

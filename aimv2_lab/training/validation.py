@@ -33,7 +33,7 @@ def validation_losses(engine: Engine, dataset: PairDataset, recipe: AnyRecipe, r
     parts = batches(dataset, micro * ranks.size, 0, rounds, recipe.data.workers, ranks.rank, ranks.size)
     for number, batch in enumerate(parts):
         counted = min(max(pairs - (number * ranks.size + ranks.rank) * micro, 0), micro)
-        part = batch.split(counted)[0] if counted else batch
+        part = batch.rows(torch.arange(counted)) if counted else batch
         share = batch_losses(engine, part.to(engine.device), LossCounts(1, 1), recipe)
         sums = sums + torch.stack(share).double().cpu() * bool(counted)
         if counted:

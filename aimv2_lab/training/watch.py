@@ -8,16 +8,18 @@ import time
 from collections import deque
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import torch
 
 from aimv2_lab.formats.folder import newest_checkpoint
 from aimv2_lab.model.objective import LossCounts
-from aimv2_lab.recipes import AnyRecipe
+from aimv2_lab.recipes import AnyRecipe, FinetuneRecipe
 from aimv2_lab.training.engine import Engine
 from aimv2_lab.training.feed import Feed
+from aimv2_lab.training.flops import flops_utilisation
 from aimv2_lab.training.optimizers import learning_rate
+from aimv2_lab.training.plan.gpus import gpu_at_hand
 from aimv2_lab.training.step import AnyStepResult
 
 HISTORY, LEAST_HISTORY = 100, 20  # losses that a new one is held against, and how few are too few; our choice
@@ -55,8 +57,9 @@ class Watch:
     def read(self) -> dict[str, float]:
         """The newest step's losses and gradient norm, summed over the ranks, with rates since the last reading.
 
-        Raises FloatingPointError, naming the step and its pairs, for the first step since whose losses or gradient are
-        not finite, or whose total is more than `training.loss_limit` times the median of those before it.
+        Raises FloatingPointError (RankFailed on all ranks but the first), naming the step and its pairs, for the first
+        step since whose losses or gradient are not finite, or whose total is more than `training.loss_limit` times the
+        median of those before it.
         """
         unread, self._unread = self._unread, []
         shares = torch.stack([torch.stack([*found.result[:-1]]) for found in unread])  # all but the gradient norm
@@ -77,28 +80,35 @@ class Watch:
             "tokens_per_second": (self._images * self.recipe.encoder.patches + self._tokens) / seconds,
             "data_waiting_share": (self.feed.waited - self._waited_before) / seconds,
         }
-        if self.engine.device.type == "cuda":
-            rates["gpu_memory_gib"] = torch.cuda.max_memory_allocated(self.engine.device) / 2**30
+        return rates | self._on_gpu(rates["images_per_second"])
+
+    def _on_gpu(self, images_per_second: float) -> dict[str, float]:
+        """Peak memory of this rank's GPU, and the model FLOPs utilisation where its peak rate is known."""
+        if self.engine.device.type != "cuda":
+            return {}
+        about = torch.cuda.get_device_properties(self.engine.device)
+        rates = {"gpu_memory_gib": torch.cuda.max_memory_allocated(self.engine.device) / 2**30}
+        gpu = gpu_at_hand(about.name, about.total_memory)
+        if gpu and not isinstance(self.recipe, FinetuneRecipe):  # whose FLOPs are not counted
+            one, tokens = images_per_second / self.engine.ranks.size, round(self._tokens / self._images)
+            rates["model_flops_utilisation"] = flops_utilisation(self.recipe, one, gpu.peak, tokens)
         return rates
 
     def _refuse(self, values: dict[str, float], found: _Unread) -> None:
         bad = {name: value for name, value in values.items() if not math.isfinite(value)}
         if bad:
-            raise FloatingPointError(
-                self._told(found, f"{bad} not finite", "Start again with a lower training.peak_lr")
-            )
+            self._stop(found, f"{bad} not finite", "Start again with a lower training.peak_lr")
         limit, total = self.recipe.training.loss_limit, values["total"]
         usual = statistics.median(self._totals) if len(self._totals) >= LEAST_HISTORY else math.inf
         if total > limit * usual:
             what = f"loss {total:.4g} is more than training.loss_limit = {limit:g} times {usual:.4g}, the median before"
-            raise FloatingPointError(
-                self._told(found, what, "Look at the pairs, lower training.peak_lr, or raise the limit")
-            )
+            self._stop(found, what, "Look at the pairs, lower training.peak_lr, or raise the limit")
 
-    def _told(self, found: _Unread, what: str, remedy: str) -> str:
+    def _stop(self, found: _Unread, what: str, remedy: str) -> NoReturn:
         keys = [key for of_rank in self.engine.ranks.gather(found.keys) for key in of_rank]
         shown = ", ".join(keys[:KEYS_SHOWN]) + (f" … ({len(keys)} in all)" if len(keys) > KEYS_SHOWN else "")
-        return (
+        message = (
             f"step {found.step}: {what}; the pairs of this step are {shown}. The newest checkpoint from before is "
             f"{newest_checkpoint(self.run)}. {remedy}"
         )
+        self.engine.ranks.fail(FloatingPointError(message))

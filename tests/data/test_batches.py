@@ -2,7 +2,8 @@ import errno
 import itertools
 import pickle
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ def test_a_recipe_without_text_needs_no_tokenizer_and_leaves_captions_alone() ->
     assert (batch.tokens.shape, batch.counted.shape, batch.counted_tokens) == ((8, 0), (8, 0), 0)
     assert not batch.replaced
     assert [part.tokens.shape for part in batch.split(3)] == [(3, 0), (3, 0), (2, 0)]
+    assert batch.counted_text().slots.shape == (0,)
 
 
 def test_prefixes_do_not_depend_on_whether_captions_are_read() -> None:
@@ -212,17 +214,77 @@ def test_what_a_batch_holds() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8, 100])
 def test_micro_batches_add_up_to_the_batch(size: int, damaged_source: ListSource) -> None:
-    batch = next(iter(batches(dataset(damaged_source), 8, 0, 1, 0)))
-    parts = batch.split(size)
+    batch = replace(next(iter(batches(dataset(damaged_source), 8, 0, 1, 0))), keys=tuple("abcdefgh"))
+    parts = list(batch.split(size))
     assert batch.replaced
-    assert same(rejoined(parts), batch)
+    joined = rejoined(parts)
+    assert same(joined.rows(in_order(joined.keys, batch.keys)), replace(batch, replaced=()))
+    assert joined.replaced == batch.replaced == parts[0].replaced
     assert sum(part.counted_tokens for part in parts) == batch.counted_tokens
     assert sum(part.counted_patches(16) for part in parts) == batch.counted_patches(16)
 
 
-def test_a_batch_moves_whole() -> None:
+def counting(counted: torch.Tensor) -> Batch:
+    """A batch of which these tokens count."""
+    batch = next(iter(batches(dataset(), len(counted), 0, 1, 0)))
+    return replace(batch, tokens=torch.zeros_like(counted, dtype=torch.int64), counted=counted)
+
+
+def in_order(keys: Sequence[str], wanted: Sequence[str]) -> torch.Tensor:
+    return torch.tensor([keys.index(key) for key in wanted])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+def test_micro_batches_have_captions_of_like_length_and_little_padding(size: int) -> None:
+    batch = counting(torch.arange(30) < torch.tensor([3, 30, 17, 9, 8, 25, 3, 16])[:, None])
+    parts = list(batch.split(size))
+    lengths = [part.text_lengths.tolist() for part in parts]
+    if size == 8:
+        assert len(parts) == 1 and parts[0] is batch
+        return
+    assert list(itertools.chain(*lengths)) == [30, 25, 17, 16, 9, 8, 3, 3]
+    for part, given in zip(parts, lengths, strict=True):
+        assert part.tokens.shape == part.counted.shape == (len(given), min(-(-max(given) // 8) * 8, 30))
+
+
+def test_a_caption_is_not_cut_before_a_token_that_counts() -> None:
+    holes = torch.zeros(2, 30, dtype=torch.bool)
+    holes[0, [2, 20]] = True
+    batch = counting(holes)
+    assert batch.text_lengths.tolist() == [21, 0]
+    assert [part.tokens.shape[1] for part in batch.split(1)] == [24, 0]
+
+
+def test_the_text_that_counts_is_found_row_by_row() -> None:
+    batch = next(iter(batches(dataset(decoder__text_tokens=9), 5, 0, 1, 0)))
+    found = batch.counted_text()
+    assert torch.equal(found.tokens, batch.tokens[batch.counted])
+    assert torch.equal(batch.tokens.flatten()[found.slots], found.tokens)
+    assert found.counted.all()
+
+
+def test_on_an_accelerator_the_number_of_slots_repeats() -> None:
+    """Counted on the CPU: on the meta device, which holds no values, shapes are known all the same."""
+    batch = next(iter(batches(dataset(decoder__text_tokens=9), 5, 0, 1, 0))).to("meta")
+    slots, tokens, counted = batch.counted_text()
+    assert 0 < batch.counted_tokens < 64
+    assert slots.shape == tokens.shape == counted.shape == (64,)
+    assert {part.counted_text().slots.shape for part in batch.split(2)} == {(64,)}
+
+
+def test_slots_that_fill_up_count_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = next(iter(batches(dataset(decoder__text_tokens=9), 5, 0, 1, 0)))
+    count, plain = batch.counted_tokens, batch.counted_text()
+    monkeypatch.setattr("aimv2_lab.data.batch.slot_multiple", lambda _: 64)
+    filled = batch.counted_text()
+    assert len(filled.counted) == 64 and torch.equal(filled.counted, torch.arange(64) < count)
+    assert all(torch.equal(long[:count], short) for long, short in zip(filled, plain, strict=True))
+
+
+def test_a_batch_moves_whole_but_for_what_decides_shapes() -> None:
     moved = next(iter(batches(dataset(), 4, 0, 1, 0))).to("meta")
-    assert {t.device.type for t in (moved.images, moved.tokens, moved.counted, moved.prefix_lengths)} == {"meta"}
+    assert {t.device.type for t in (moved.images, moved.tokens, moved.prefix_lengths)} == {"meta"}
+    assert moved.counted.device.type == "cpu"
     assert len(moved.keys) == 4
 
 

@@ -18,7 +18,13 @@ TINY = recipe("tiny")
 class Oracle(AIMv2):
     """Predicts every next patch perfectly, and nonsense where nothing counts."""
 
-    def forward(self, images: Tensor, tokens: Tensor, prefix_lengths: Tensor | None = None) -> Predictions:
+    def forward(
+        self,
+        images: Tensor,
+        tokens: Tensor,
+        prefix_lengths: Tensor | None = None,
+        text_slots: Tensor | None = None,
+    ) -> Predictions:
         assert prefix_lengths is not None
         targets = patchify(images, TINY.encoder.patch_size).roll(-1, dims=1)
         if self.recipe.objective.target == "standardised":

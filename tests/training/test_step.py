@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from aimv2_lab.model.objective import losses
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import build_model
@@ -29,6 +30,29 @@ def trace(recipe: AnyRecipe, steps: int = 6) -> list[list[float]]:
 def test_micro_batches_change_nothing(whole: AnyRecipe, micro_batch_size: int) -> None:
     cut = whole.change({"training.micro_batch_size": micro_batch_size})
     torch.testing.assert_close(trace(cut), trace(whole), rtol=1e-5, atol=1e-7)
+
+
+def test_the_text_head_is_spared_the_padding() -> None:
+    """The same losses and gradients as by all logits, from those that count alone."""
+    batch, counts = random_batch(0), loss_counts(random_batch(0), SMALL)
+    model = build_model(SMALL).double()
+    batch = replace(batch, images=batch.images.double())
+    asked = []
+    model.decoder.text_head.register_forward_hook(lambda *call: asked.append(call[2].shape))
+    found = batch_losses(model, batch, counts, SMALL)
+    said = model(batch.images, batch.tokens, batch.prefix_lengths)
+    whole = losses(said, batch.images, batch.tokens, batch.counted, batch.prefix_lengths, counts, 0.4, 12)
+    assert asked == [(counts.tokens, 20), (8, 6, 20)]
+    weights = list(model.parameters())
+    torch.testing.assert_close(found, whole, rtol=1e-6, atol=0)
+    gradients, expected = (torch.autograd.grad(each.total, weights) for each in (found, whole))
+    torch.testing.assert_close(gradients, expected, rtol=1e-5, atol=1e-9)
+
+
+def test_slots_that_fill_up_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = trace(SMALL)
+    monkeypatch.setattr("aimv2_lab.data.batch.slot_multiple", lambda _: 64)
+    torch.testing.assert_close(trace(SMALL), expected, rtol=1e-6, atol=1e-9)
 
 
 def test_counts_are_those_of_prefix_and_caption() -> None:

@@ -89,11 +89,15 @@ def raw_pixels(view: Image.Image, data_recipe: DataRecipe) -> Tensor:
     return torch.from_numpy(np.array(view).transpose(2, 0, 1).astype(np.float32))
 
 
-def text_before_image(decoder: MultimodalDecoder, features: Tensor, tokens: Tensor) -> Predictions:
+def text_before_image(
+    decoder: MultimodalDecoder, features: Tensor, tokens: Tensor, text_slots: Tensor | None = None
+) -> Predictions:
     """For `MultimodalDecoder.forward`: the caption comes first in the sequence."""
     length = tokens.shape[1]
     hidden = decoder.run(torch.cat([decoder.embed_text(tokens), decoder.projection(features)], dim=1))
-    return Predictions(decoder.pixel_head(hidden[:, length:]), decoder.text_head(hidden[:, :length]))
+    logits = decoder.text_head(hidden[:, :length])
+    wanted = logits if text_slots is None else logits.flatten(0, 1)[text_slots]
+    return Predictions(decoder.pixel_head(hidden[:, length:]), wanted)
 
 
 def no_positions(encoder: VisionEncoder, rows: int, columns: int, tokens: Tensor) -> Tensor:

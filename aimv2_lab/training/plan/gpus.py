@@ -41,3 +41,11 @@ def gpu_of(kind: str) -> Gpu:
     if kind not in GPUS:
         raise unknown_name("GPU", kind, list(GPUS))
     return GPUS[kind]
+
+
+def gpu_at_hand(device_name: str, memory: float) -> Gpu | None:
+    """The kind that CUDA calls `device_name` and that has `memory` bytes; None for one that is not in the table."""
+    words = device_name.lower().replace("-", " ").split()
+    kinds = [kind for kind in GPUS if set(kind.split("-")) & set(words)]
+    fitting = [kind for kind in kinds if ("pcie" in words) == ("pcie" in kind) and memory <= 1.1 * GPUS[kind].memory]
+    return min((GPUS[kind] for kind in fitting), key=lambda gpu: gpu.memory, default=None)

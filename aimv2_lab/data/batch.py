@@ -1,0 +1,123 @@
+"""One sample and one batch, and how a batch is cut into micro-batches without computing with padding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from aimv2_lab.data.damage import Replacement
+
+CAPTION_MULTIPLE = 8  # a micro-batch's captions are cut to a multiple, so that there are few shapes; our choice
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One position of a run: image (3, height, width), tokens (T,) and which count (T,), and the prefix length M."""
+
+    image: Tensor
+    tokens: Tensor
+    counted: Tensor
+    prefix_length: int
+    key: str
+    replaced: tuple[Replacement, ...]
+
+
+class CountedText(NamedTuple):
+    """The text slots of a batch that carry a loss: `slots` (N,) among all B * T, row by row, and their `tokens` (N,).
+
+    Where `counted` (N,) is False, a slot only fills up.
+    """
+
+    slots: Tensor
+    tokens: Tensor
+    counted: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images (B, 3, height, width) float32, tokens (B, T) int64, counted (B, T) bool, prefix lengths (B,) int64.
+
+    T is 0 where the recipe reads no text. `counted` stays on the CPU wherever the rest is: it decides shapes, for which
+    no accelerator should be waited. `keys` are those of the pairs used; `replaced` names every pair that stood at these
+    positions and was damaged.
+    """
+
+    images: Tensor
+    tokens: Tensor
+    counted: Tensor
+    prefix_lengths: Tensor
+    keys: tuple[str, ...]
+    replaced: tuple[Replacement, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def counted_tokens(self) -> int:
+        """The text targets that count, which normalise the text loss."""
+        return int(self.counted.sum())
+
+    @property
+    def text_lengths(self) -> Tensor:
+        """Tokens of every caption (B,), up to the last one that counts."""
+        return (self.counted.flip(1).cumsum(dim=1) > 0).sum(dim=1)
+
+    def counted_patches(self, patches: int) -> int:
+        """The pixel targets that count, I - M summed over the images, which normalise the pixel loss (paper, 2.2)."""
+        return int((patches - self.prefix_lengths).sum())
+
+    def counted_text(self) -> CountedText:
+        """Which text predictions the loss needs, found without waiting for an accelerator."""
+        slots, device = self.counted.flatten().nonzero()[:, 0], self.tokens.device
+        count = len(slots)
+        filled = _sent(pad(slots, (0, -count % slot_multiple(device))), device)
+        return CountedText(filled, self.tokens.flatten()[filled], torch.arange(len(filled), device=device) < count)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch with its tensors on `device`, but for `counted`."""
+        place = torch.device(device)
+        images, tokens, prefix_lengths = (_sent(t, place) for t in (self.images, self.tokens, self.prefix_lengths))
+        return replace(self, images=images, tokens=tokens, prefix_lengths=prefix_lengths)
+
+    def split(self, micro_batch_size: int) -> Iterator[Batch]:
+        """Micro-batches of pairs with captions of like length, the longest first, each cut to its longest caption.
+
+        So that little padding is computed with. The last is perhaps smaller; the first carries `replaced`, so that it
+        counts once. Made one at a time, because each is a copy; a single one is the batch itself.
+        """
+        if micro_batch_size < 1:
+            raise ValueError(f"micro-batch size {micro_batch_size}: at least 1 is needed")
+        if micro_batch_size >= len(self):
+            return iter([self])
+        first, *others = self.text_lengths.argsort(descending=True, stable=True).split(micro_batch_size)
+        return chain([replace(self.rows(first), replaced=self.replaced)], map(self.rows, others))
+
+    def rows(self, rows: Tensor) -> Batch:
+        """The pairs of some rows (N,), in that order, their captions cut to the longest; `replaced` is left out."""
+        longest = max(self.text_lengths[rows].tolist(), default=0)
+        length = -(-longest // CAPTION_MULTIPLE) * CAPTION_MULTIPLE
+        there = _sent(rows, self.images.device)
+        return Batch(
+            self.images.index_select(0, there),
+            self.tokens[:, :length].index_select(0, there),
+            self.counted[rows, :length],
+            self.prefix_lengths.index_select(0, there),
+            tuple(self.keys[row] for row in rows.tolist()),
+        )
+
+
+def slot_multiple(device: torch.device) -> int:
+    """The text slots that count are filled up to a multiple of this: few shapes suit a GPU; our choice."""
+    return 1 if device.type == "cpu" else 64
+
+
+def _sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on a device, without waiting: a GPU fetches it by itself from pinned memory."""
+    leaves = tensor.device.type == "cpu" and device.type == "cuda"
+    return (tensor.pin_memory() if leaves else tensor).to(device, non_blocking=True)
