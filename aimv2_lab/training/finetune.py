@@ -32,17 +32,18 @@ _RATES = {"full": 5e-4, "lora": 5e-3, "frozen": 5e-3}
 def finetune_recipe(start: str, method: Literal["full", "lora", "frozen"] = "full") -> FinetuneRecipe:
     """The recipe that fine-tunes a checkpoint: its encoder, its pictures' size, views and normalisation, its precision.
 
-    The optimisation is our choice: 2,000 steps of at most 256 pictures, ordinary AdamW with betas 0.9 and 0.999. Raises
-    what `find_model` and `read_recipe` do.
+    The optimisation is our choice: 2,000 steps of about 256 pictures, fewer where pre-training had, and ordinary AdamW
+    with betas 0.9 and 0.999. Raises what `find_model` and `read_recipe` do.
     """
     trained = read_recipe(find_model(start) / RECIPE_FILE)
     views = {name: getattr(trained.data, name) for name in ("mean", "std", "crop_scale", "crop_ratio")}
     data = DataRecipe(tokenizer=CLASSES, flip_probability=trained.data.flip_probability, **views)
-    batch = min(256, trained.training.batch_size)
+    micro_batch = trained.training.micro_batch_size
+    batch = min(trained.training.batch_size, micro_batch * max(256 // micro_batch, 1))
     training = TrainingRecipe(
         steps=2_000,
         batch_size=batch,
-        micro_batch_size=min(batch, trained.training.micro_batch_size),
+        micro_batch_size=micro_batch,
         peak_lr=_RATES[method],
         min_lr=0.0,
         warmup_steps=100,
@@ -70,7 +71,9 @@ def finetune(
     `pretrain`, `find_classes` and `build_classifier` do.
     """
     if not recipe.classes:
-        recipe = replace(recipe, classes=ranks.one_first(lambda: _classes(recipe, run, resume)))
+        # The first rank alone reads every label.
+        found = ranks.together(lambda: _classes(recipe, run, resume) if ranks.is_first else ())
+        recipe = replace(recipe, classes=ranks.gather(found)[0])
     engine = pretrain(recipe, run, resume, ranks, make_engine)
     weights = engine.weights()
     ranks.on_first(partial(save_classifier, run / MODEL, recipe, weights))

@@ -34,8 +34,8 @@ def validation_losses(engine: Engine, dataset: PairDataset, recipe: AnyRecipe, r
     for number, batch in enumerate(parts):
         counted = min(max(pairs - (number * ranks.size + ranks.rank) * micro, 0), micro)
         part = batch.rows(torch.arange(counted)) if counted else batch
-        share = batch_losses(engine, part.to(engine.device), LossCounts(1, 1), recipe)
-        sums = sums + torch.stack(share).double().cpu() * bool(counted)
+        shares = torch.stack(batch_losses(engine, part.to(engine.device), LossCounts(1, 1), recipe)).double().cpu()
+        sums = sums + (shares if counted else torch.zeros_like(shares))
         if counted:
             counts = loss_counts(part, recipe)
             patches, tokens = patches + counts.patches, tokens + counts.tokens
