@@ -6,6 +6,7 @@ import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
@@ -84,8 +85,16 @@ def build(kind: type, values: Mapping[str, Any], what: str, prefix: str = "") ->
     return kind(**made)
 
 
+def _kind_with_fields(kinds: UnionType, value: Any) -> Any:
+    """The one of several dataclasses that has just these fields; the first where none has."""
+    known = {kind: {f.name for f in fields(kind)} for kind in get_args(kinds)}
+    return next((kind for kind, names in known.items() if names == set(value)), get_args(kinds)[0])
+
+
 def _checked(path: str, value: Any, kind: Any, what: str) -> Any:
     """The value as the field's type, or ValueError naming the field."""
+    if isinstance(kind, UnionType):
+        kind = _kind_with_fields(kind, value)
     if is_dataclass(kind) and isinstance(value, Mapping):
         assert isinstance(kind, type)
         return build(kind, value, what, f"{path}.")

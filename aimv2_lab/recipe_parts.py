@@ -15,6 +15,7 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+CLASSES = "classes"  # the tokenizer of fine-tuning: every text is the name of a class
 
 EncoderAttention = Literal["prefix", "causal", "bidirectional"]
 PixelTarget = Literal["standardised", "raw"]
@@ -186,7 +187,8 @@ class DataRecipe:
 
     `source` is `world:PRESET` for the generated world, else a folder, a file or a hub name; `mixture` has several in
     its place (paper, Table 2). `tokenizer` is "world", "captions" (a byte-level BPE trained on this run's captions), a
-    folder, or a hub name; empty where no caption is read. Where a pair has both, a visit draws one of its captions
+    folder, or a hub name; empty where no caption is read; "classes" where `caption_column` holds labels, texts or
+    whole numbers. Where a pair has both, a visit draws one of its captions
     from `synthetic_column` with probability `synthetic_share`, else one from `caption_column`. `at_least` and `at_most`
     are limits, COLUMN=NUMBER, on the numbers that an index of shards keeps (`launch.index --columns`): pairs outside
     them, or without the number, are left out.

@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self, overload
 
-from aimv2_lab.fields import build, leaves, merged, unknown_name
+from aimv2_lab.fields import build, check_range, leaves, merged, unknown_name
 from aimv2_lab.mixtures import ADAPTATION_MIXTURE, AIMV1_MIXTURE, AIMV2_MIXTURE
 from aimv2_lab.recipe_parts import (
+    CLASSES,
     IMAGENET_MEAN,
     IMAGENET_STD,
     DataRecipe,
@@ -32,6 +33,7 @@ from aimv2_lab.recipe_parts import (
 )
 
 __all__ = [
+    "CLASSES",
     "PAPER_DECODER",
     "PRESETS",
     "AIMv1Recipe",
@@ -41,10 +43,12 @@ __all__ = [
     "EncoderAttention",
     "EncoderRecipe",
     "EngineRecipe",
+    "FinetuneRecipe",
     "MixturePart",
     "ObjectiveRecipe",
     "PixelHeadRecipe",
     "PixelTarget",
+    "PretrainingRecipe",
     "Recipe",
     "TrainingRecipe",
     "TrunkRecipe",
@@ -112,6 +116,8 @@ class Recipe(_Writable):
         _check_precision(self.training, self.engine)
         if not self.data.tokenizer:
             raise ValueError("data.tokenizer is empty: captions need one; give captions, world, a folder or a hub name")
+        if self.data.tokenizer == CLASSES:
+            raise ValueError(f"data.tokenizer = {CLASSES!r} reads labels: fine-tune with it (launch.finetune)")
 
     @property
     def text_tokens(self) -> int:
@@ -147,12 +153,70 @@ class AIMv1Recipe(_Writable):
         return 0
 
 
-AnyRecipe = Recipe | AIMv1Recipe
+@dataclass(frozen=True)
+class FinetuneRecipe(_Writable):
+    """One run of image classification from a trained encoder, whole.
+
+    `start` is the checkpoint, or run folder, whose encoder is gone on with. `method` says what of it is trained beside
+    the new head: "full" all weights, with the rate of block i of N, counted from 0, multiplied by
+    `layer_decay` ** (N - i), "lora" adapters of `lora_rank` on every linear layer of the blocks, added with the factor
+    lora_alpha / lora_rank, "frozen" nothing. `classes` are the labels in the order of the head's outputs; empty: those
+    that the training data have, which are written into the run's recipe. Layer decay, rank and alpha are our choice
+    within what is usual (BEiT: 0.65 … 0.85; AIM v1: rank 8).
+    """
+
+    name: str
+    start: str
+    encoder: EncoderRecipe | TrunkRecipe
+    method: Literal["full", "lora", "frozen"] = "full"
+    classes: tuple[str, ...] = ()
+    layer_decay: float = 0.75
+    lora_rank: int = 8
+    lora_alpha: int = 16
+    data: DataRecipe = field(default_factory=lambda: DataRecipe(tokenizer=CLASSES))
+    training: TrainingRecipe = field(default_factory=TrainingRecipe)
+    engine: EngineRecipe = field(default_factory=EngineRecipe)
+
+    def __post_init__(self) -> None:
+        _check_precision(self.training, self.engine)
+        check_range("layer_decay", self.layer_decay, 1e-3, 1.0)
+        check_range("lora_rank", self.lora_rank, 1)
+        if not self.start:
+            raise ValueError("start is empty: give the checkpoint or run folder whose encoder is fine-tuned")
+        if len(self.classes) == 1 or len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes = {self.classes!r:.200}: at least two are needed, each once; empty: the data's")
+        if self.data.tokenizer != CLASSES:
+            raise ValueError(
+                f"data.tokenizer = {self.data.tokenizer!r}: fine-tuning reads labels; leave it {CLASSES!r}"
+            )
+        if self.training.optimizer != "adamw":
+            raise ValueError(f"training.optimizer = {self.training.optimizer!r}: fine-tuning has adamw alone")
+        if self.engine.weights == "bfloat16" and self.method != "full":
+            raise ValueError(
+                f"engine.weights = 'bfloat16' with method = {self.method!r}: frozen weights have no float32 copies in "
+                "the optimizer, and would be rounded for good. Leave engine.weights float32"
+            )
+
+    @property
+    def text_tokens(self) -> int:
+        """One: a label is read as a caption of one token."""
+        return 1
+
+    @property
+    def objective(self) -> ObjectiveRecipe:
+        """The whole picture is seen, and no patch is predicted."""
+        return ObjectiveRecipe(pixel_weight=0.0, encoder_attention="bidirectional")
+
+
+PretrainingRecipe = Recipe | AIMv1Recipe
+AnyRecipe = PretrainingRecipe | FinetuneRecipe
 
 
 def any_recipe_from_json(text: str) -> AnyRecipe:
-    """Read either kind of recipe, as `from_json` does; AIM v1's has a head where AIMv2's has a decoder."""
-    kind: type[AnyRecipe] = AIMv1Recipe if "head" in json.loads(text) else Recipe
+    """Read any kind of recipe, as `from_json` does; AIM v1's has a head where AIMv2's has a decoder, fine-tuning's a
+    start."""
+    values = json.loads(text)
+    kind: type[AnyRecipe] = AIMv1Recipe if "head" in values else FinetuneRecipe if "start" in values else Recipe
     return kind.from_json(text)
 
 
@@ -292,8 +356,8 @@ _AIM_TINY = AIMv1Recipe(
     training=replace(_TINY.training, steps=1600, min_lr=0.0, weight_decay=0.05, decay="ordinary"),
 )
 
-_SHOWN_FIRST: tuple[AnyRecipe, ...] = (_TINY, _SMALL, _AIM_TINY)
-PRESETS: dict[str, AnyRecipe] = (
+_SHOWN_FIRST: tuple[PretrainingRecipe, ...] = (_TINY, _SMALL, _AIM_TINY)
+PRESETS: dict[str, PretrainingRecipe] = (
     {preset.name: preset for preset in _SHOWN_FIRST}
     | {preset.name: preset for preset in (_published(size, px) for size in _SIZES for px in (224, 336, 448))}
     | {preset.name: preset for preset in map(_published_aimv1, _AIMV1_SIZES)}
@@ -302,12 +366,13 @@ PRESETS: dict[str, AnyRecipe] = (
 AIMv1Name = Literal["aim-tiny", "aim-600m", "aim-1b", "aim-3b", "aim-7b"]
 
 
-# A name that a type checker cannot read is taken for one of AIMv2's; where either may come, annotate with AnyRecipe.
+# A name that a type checker cannot read is taken for one of AIMv2's; where either may come, annotate with
+# PretrainingRecipe.
 @overload
 def recipe(name: AIMv1Name, changes: Mapping[str, Any] | None = None) -> AIMv1Recipe: ...  # type: ignore[overload-overlap]
 @overload
 def recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe: ...
-def recipe(name: str, changes: Mapping[str, Any] | None = None) -> AnyRecipe:
+def recipe(name: str, changes: Mapping[str, Any] | None = None) -> PretrainingRecipe:
     """The named preset, with any fields changed by dotted path: `recipe("tiny", {"training.steps": 100})`.
 
     Raises UnknownName, a KeyError, for an unknown name or field, with the nearest known ones.

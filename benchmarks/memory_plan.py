@@ -14,7 +14,7 @@ import torch
 
 from aimv2_lab.data.batches import Batch
 from aimv2_lab.model.models import model_of
-from aimv2_lab.recipes import AnyRecipe, Recipe, recipe
+from aimv2_lab.recipes import PretrainingRecipe, Recipe, recipe
 from aimv2_lab.training.engine import LocalEngine, pick_device
 from aimv2_lab.training.estimate import peak_bytes
 from aimv2_lab.training.plan.activations import count_activations
@@ -30,14 +30,14 @@ ON_GPU += [("aimv2-1b-224", 16, 1), ("aimv2-large-448", 8, 1), ("aim-600m", 32, 
 ON_CPU = [("tiny", 32, 1), ("tiny", 8, 4), ("small", 16, 1), ("small", 8, 2), ("aim-tiny", 32, 1)]
 
 
-def local(name: str, micro_batch: int, micro_steps: int) -> AnyRecipe:
+def local(name: str, micro_batch: int, micro_steps: int) -> PretrainingRecipe:
     """A preset whose step is so many micro-batches, planned as the local engine runs it."""
     sizes = {"training.micro_batch_size": micro_batch, "training.batch_size": micro_batch * micro_steps}
-    known: AnyRecipe = recipe(name, {**sizes, "engine.zero_stage": 0})
+    known: PretrainingRecipe = recipe(name, {**sizes, "engine.zero_stage": 0})
     return known
 
 
-def full_batch(known: AnyRecipe) -> Batch:
+def full_batch(known: PretrainingRecipe) -> Batch:
     """Noise with captions of all tokens that the recipe allows."""
     size, pixels, tokens = known.training.batch_size, known.encoder.image_size, known.text_tokens
     vocabulary = known.decoder.vocabulary if isinstance(known, Recipe) else 1
@@ -50,12 +50,12 @@ def full_batch(known: AnyRecipe) -> Batch:
     )
 
 
-def planned_peak(known: AnyRecipe, fused_norms: bool) -> int:
+def planned_peak(known: PretrainingRecipe, fused_norms: bool) -> int:
     """Bytes that the plan gives one rank."""
     return rank_memory(known, 1, parameter_count(known), count_activations(known, fused_norms=fused_norms)).peak
 
 
-def measured_peak(known: AnyRecipe, device: torch.device) -> int:
+def measured_peak(known: PretrainingRecipe, device: torch.device) -> int:
     """Bytes held at the worst moment of a step that is not the first, the batch aside."""
     engine = LocalEngine(model_of(known), known.training, device)
     batch = full_batch(known).to(device)

@@ -15,7 +15,7 @@ from aimv2_lab.data.order import MixedOrder
 from aimv2_lab.mixtures import ADAPTATION_MIXTURE, AIMV1_MIXTURE, AIMV2_MIXTURE
 from aimv2_lab.model.models import AnyModel, model_of
 from aimv2_lab.recipe_parts import MixturePart
-from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe, any_recipe_from_json, recipe
+from aimv2_lab.recipes import AIMv1Recipe, PretrainingRecipe, any_recipe_from_json, recipe
 from aimv2_lab.training.optimizers import build_optimizer, learning_rate
 
 
@@ -44,7 +44,7 @@ DIGESTS = {
 }
 
 
-def fake_model(known: AnyRecipe) -> AnyModel:
+def fake_model(known: PretrainingRecipe) -> AnyModel:
     """A model without contents that says it lies on the CPU, where any optimizer can be built."""
     with torch.device("meta"):
         model = model_of(known)
@@ -58,7 +58,7 @@ def count(parameters: Iterable[Tensor]) -> int:
     return sum(parameter.numel() for parameter in parameters)
 
 
-def vectors(known: AnyRecipe) -> int:
+def vectors(known: PretrainingRecipe) -> int:
     """Norms, biases, position tables and the start vector: what is not decayed."""
     width, depth = known.encoder.width, known.encoder.depth
     if isinstance(known, AIMv1Recipe):  # LayerNorms have a bias; positions are a formula
@@ -70,7 +70,7 @@ def vectors(known: AnyRecipe) -> int:
 
 @pytest.mark.parametrize("name", DIGESTS)
 def test_every_parameter_is_trained_at_the_peak_rate_and_matrices_alone_decay(name: str) -> None:
-    known: AnyRecipe = recipe(name)
+    known: PretrainingRecipe = recipe(name)
     digest, training = DIGESTS[name], known.training
     with FakeTensorMode():
         model = fake_model(known)
@@ -118,7 +118,7 @@ def test_the_mixtures_are_the_papers() -> None:
 
 @pytest.mark.parametrize("name", [*DIGESTS, "aimv2-base-224", "aimv2-large-336", "aimv2-3b-448"])
 def test_presets_carry_their_mixture_and_are_written_whole(name: str) -> None:
-    known: AnyRecipe = recipe(name)
+    known: PretrainingRecipe = recipe(name)
     expected = AIMV1_MIXTURE if name.startswith("aim-") else AIMV2_MIXTURE
     assert known.data.mixture == (expected if name.endswith("224") or name in DIGESTS else ADAPTATION_MIXTURE)
     assert any_recipe_from_json(known.to_json()) == known

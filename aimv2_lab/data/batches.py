@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from aimv2_lab.data.batch import Batch, Sample
+from aimv2_lab.data.classes import UnknownClass
 from aimv2_lab.data.damage import DamagedCaption, DamagedPair, Replacement, TooMuchDamage
 from aimv2_lab.data.images import decode_image, decode_pixels
 from aimv2_lab.data.mixture import MixedSource
@@ -151,6 +152,8 @@ class PairDataset(Dataset[Sample]):
             tokens, counted = self.tokenizer.encode([text], self.recipe.text_tokens)
         except NoTokens as error:
             raise DamagedCaption(pair.key, f"no tokens: {error}") from None
+        except UnknownClass as error:
+            raise ValueError(f"{pair.key}: {error}") from None
         return tokens[0], counted[0]
 
     def collate(self, samples: Sequence[Sample]) -> Batch:

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from PIL import Image
 
 from aimv2_lab.data.damage import DamagedCaption, DamagedImage
 from aimv2_lab.data.reading import with_retries
-from aimv2_lab.recipes import DataRecipe
+from aimv2_lab.recipes import CLASSES, DataRecipe
 
 IMAGE_NAMES = ("image", "img", "file_name", "picture", "jpg", "jpeg", "png", "webp", "image_bytes")
 KEY_NAMES = ("__key__", "key", "uid")
 CAPTION_NAMES = ("txt", "text", "caption", "captions", "alt", "alt_text", "sentence", "sentences", "description")
+LABEL_NAMES = ("cls", "label", "labels", "class", "class_name", "category", "fine_label")
 NESTING_LIMIT = 100  # JSON nested deeper is taken for damage, the same in every process; our choice, below Python's own
 
 # What a file system answers to a name that is wrong, while its other files can be read.
@@ -36,20 +37,22 @@ class MissingColumn(ValueError):
 class Columns:
     """The picture is in the first of `images` that a row has; its captions are all texts in `captions`, in order.
 
-    Likewise its synthetic captions in `synthetic`. Without names none are read.
+    Likewise its synthetic captions in `synthetic`. Without names none are read. With `labels` what stands in `captions`
+    is one label, a text or a whole number.
     """
 
     images: tuple[str, ...]
     captions: tuple[str, ...]
     synthetic: tuple[str, ...] = ()
+    labels: bool = field(default=False, repr=False)  # fingerprints are of the repr, and those of runs must stay
 
 
 def find_columns(names: Sequence[str], data_recipe: DataRecipe, place: str) -> Columns:
     """The columns named by the recipe, else those with usual names, at the top or else inside `json`.
 
     `data.caption_column` may list several, by dotted path where they are nested: "txt,json.alt". Where the recipe has
-    no tokenizer, as AIM v1's, none is looked for. Raises MissingColumn, naming `place`, the columns found and the
-    recipe's field.
+    no tokenizer, as AIM v1's, none is looked for; where it reads labels, the usual names are those of labels. Raises
+    MissingColumn, naming `place`, the columns found and the recipe's field.
     """
     images = _wanted(data_recipe.image_column)
     if not images and (usual := _usual(names, IMAGE_NAMES)):
@@ -58,13 +61,15 @@ def find_columns(names: Sequence[str], data_recipe: DataRecipe, place: str) -> C
     if not data_recipe.tokenizer:
         return Columns(images, ())
     captions, synthetic = _wanted(data_recipe.caption_column), _wanted(data_recipe.synthetic_column)
+    labels = data_recipe.tokenizer == CLASSES
     if not captions:
-        nested = [f"json.{name}" for name in CAPTION_NAMES]
-        captions = tuple([*_usual(names, CAPTION_NAMES), *_usual(names, nested)][:1])
-    _check("caption", data_recipe.caption_column, captions, names, place)
+        known: tuple[str, ...] = LABEL_NAMES if labels else CAPTION_NAMES
+        nested = [f"json.{name}" for name in known]
+        captions = tuple([*_usual(names, known), *_usual(names, nested)][:1])
+    _check("caption", data_recipe.caption_column, captions, names, place, "label" if labels else "caption")
     if synthetic:
         _check("synthetic", data_recipe.synthetic_column, synthetic, names, place)
-    return Columns(images, captions, synthetic)
+    return Columns(images, captions, synthetic, labels)
 
 
 def read_image(row: Mapping[str, Any], columns: Columns, folder: Path | None, key: str) -> bytes | Image.Image:
@@ -87,8 +92,10 @@ def read_captions(row: Mapping[str, Any], columns: Columns, key: str) -> tuple[t
     """Every caption of a row and every synthetic one, stripped of surrounding space; none where no column is read.
 
     Absent and blank texts are passed over; a pair is refused (DamagedCaption) if none is left, or for one that is not
-    text or not valid Unicode.
+    text or not valid Unicode. Where the columns hold labels, the one label is what is read.
     """
+    if columns.labels:
+        return (read_label(row, columns, key),), ()
 
     def found(names: Sequence[str]) -> tuple[str, ...]:
         return tuple(text for column in names for text in _texts(_value(row, column, key), column, key))
@@ -98,6 +105,17 @@ def read_captions(row: Mapping[str, Any], columns: Columns, key: str) -> tuple[t
         names = ", ".join([*columns.captions, *columns.synthetic])
         raise DamagedCaption(key, f"no caption: {names} empty or absent")
     return captions, synthetic
+
+
+def read_label(row: Mapping[str, Any], columns: Columns, key: str) -> str:
+    """The class of a row, a text or a whole number; a row with none or several is refused (DamagedCaption)."""
+    values = {column: _value(row, column, key) for column in columns.captions}
+    written = {column: str(value) if isinstance(value, int) else value for column, value in values.items()}
+    labels = [text for column, value in written.items() for text in _texts(value, column, key)]
+    if len(labels) != 1:
+        found = f"{len(labels)} labels: {labels!r:.80}" if labels else "no label"
+        raise DamagedCaption(key, f"{found} in {', '.join(columns.captions)}")
+    return labels[0]
 
 
 def nested_names(name: str, value: Any) -> list[str]:
@@ -153,13 +171,16 @@ def _wanted(columns: str) -> tuple[str, ...]:
     return tuple(column.strip() for column in columns.split(",") if column.strip())
 
 
-def _check(what: str, named: str, columns: Sequence[str], names: Sequence[str], place: str) -> None:
+def _check(
+    field_name: str, named: str, columns: Sequence[str], names: Sequence[str], place: str, what: str = ""
+) -> None:
     """Raise MissingColumn if the recipe names a column that is not there, or names none and none was found."""
+    what = what or field_name
     missing = [column for column in columns if column not in names] if named else []
     if missing or not columns:
         raise MissingColumn(
             f"{place} has no {what} column {', '.join(missing) or 'of a usual name'}; found: "
-            f"{', '.join(names) or 'none'}. Name the {what} column in data.{what}_column"
+            f"{', '.join(names) or 'none'}. Name the {what} column in data.{field_name}_column"
         )
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import blake2b
 from itertools import accumulate, chain
 from pathlib import Path
@@ -187,7 +188,17 @@ class TableRows(_NamedRows):
         return replace(self, table=self.table.select_columns(there))
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.table[index]
+        """The row's columns; a number that HF keeps for a class is the class's name, none where it stands for none."""
+        row: dict[str, Any] = self.table[index]
+        for column, names in self.declared_classes.items():
+            row[column] = names[row[column]] if row[column] is not None and row[column] >= 0 else None
+        return row
+
+    @cached_property
+    def declared_classes(self) -> dict[str, list[str]]:
+        """The names of the classes of every column that HF keeps as numbers of classes."""
+        kinds = self.table.features.items()
+        return {column: kind.names for column, kind in kinds if isinstance(kind, datasets.ClassLabel)}
 
 
 def saved_tables(folder: Path) -> dict[str, Path]:

@@ -21,8 +21,8 @@ from aimv2_lab.data.reading import with_retries
 from aimv2_lab.data.records import Pair, Source
 from aimv2_lab.data.tars.archive import TAR_SUFFIXES, tar_files
 from aimv2_lab.data.tars.rows import IndexedRows
-from aimv2_lab.data.world.source import open_world
-from aimv2_lab.recipes import DataRecipe
+from aimv2_lab.data.world.source import ShapeSource, open_world
+from aimv2_lab.recipes import CLASSES, DataRecipe
 
 Split = Literal["train", "validation"]
 
@@ -80,7 +80,8 @@ def open_source(spec: str, split: Split, data_recipe: DataRecipe, image_size: in
     if spec.startswith("world:"):
         if data_recipe.at_least or data_recipe.at_most:
             raise no_index(data_recipe, spec)
-        return open_world(spec, split, image_size)
+        world = open_world(spec, split, image_size)
+        return ShapeSource(world) if data_recipe.tokenizer == CLASSES else world
     if Path(spec).expanduser().exists():
         return _open_path(Path(spec).expanduser().absolute(), split, data_recipe)
     if spec.startswith((".", "/", "~")) or spec.count("/") > 1 or spec.lower().endswith((*TAR_SUFFIXES, ".parquet")):

@@ -7,7 +7,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aimv2_lab.model.layers import attend
+from aimv2_lab.model.pooling import AttentivePooling
 
 
 class AttentiveProbe(nn.Module):
@@ -19,19 +19,14 @@ class AttentiveProbe(nn.Module):
 
     def __init__(self, width: int, heads: int, classes: int) -> None:
         super().__init__()
-        self.heads = heads
         self.norm = nn.BatchNorm1d(width, affine=False, eps=1e-6)
-        self.query = nn.Parameter(torch.randn(width) * width**-0.5)
-        self.keys_values = nn.Linear(width, 2 * width, bias=False)
+        self.pooling = AttentivePooling(width, heads)
         self.classifier = nn.Linear(width, classes)
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits (B, classes) of features (B, I, D)."""
         normed = rearrange(self.norm(rearrange(features, "b i d -> b d i")), "b d i -> b i d")
-        pattern = "b i (two h d) -> two b h i d"
-        keys, values = rearrange(self.keys_values(normed), pattern, two=2, h=self.heads)
-        query = rearrange(self.query, "(h d) -> h 1 d", h=self.heads).expand(len(features), -1, -1, -1)
-        return self.classifier(rearrange(attend(query, keys, values), "b h 1 d -> b (h d)"))
+        return self.classifier(self.pooling(normed))
 
 
 def train_probe(

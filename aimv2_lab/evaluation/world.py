@@ -45,8 +45,8 @@ def world_pictures(source: WorldSource, indices: Sequence[int], data: DataRecipe
 
 def large_shapes(source: WorldSource, indices: Sequence[int]) -> Tensor:
     """The label (N,) of every scene: the shape of its largest object, numbered as in the world's settings."""
-    largest = [max(source.scene(index).objects, key=lambda thing: thing.radius) for index in indices]
-    return torch.tensor([source.settings.shapes.index(thing.shape) for thing in largest])
+    shapes = [source.scene(index).largest.shape for index in indices]
+    return torch.tensor([source.settings.shapes.index(shape) for shape in shapes])
 
 
 def captions(model: AIMv2, images: Tensor, tokenizer: CaptionTokenizer, batch_size: int = 128) -> list[str]:

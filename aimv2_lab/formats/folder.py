@@ -11,9 +11,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from aimv2_lab.model.adapters import merged
 from aimv2_lab.model.encoder import VisionEncoder
 from aimv2_lab.model.models import AnyModel, model_of
-from aimv2_lab.recipes import AnyRecipe, any_recipe_from_json
+from aimv2_lab.recipes import AnyRecipe, FinetuneRecipe, any_recipe_from_json
 
 RECIPE_FILE, MODEL_FILE, CHECKPOINTS = "recipe.json", "model.safetensors", "checkpoints"
 
@@ -73,11 +74,12 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def load_model(path: str | Path) -> AnyModel:
-    """The model of a checkpoint or of a run folder's newest one, on the CPU, in evaluation mode."""
+    """The model of a checkpoint or of a run folder's newest one, on the CPU, in evaluation mode, LoRA merged."""
     folder = find_model(path)
+    recipe, weights = read_recipe(folder / RECIPE_FILE), read_tensors(folder / MODEL_FILE)
     with torch.device("meta"):  # no weights are drawn only to be replaced
-        model = model_of(read_recipe(folder / RECIPE_FILE))
-    model.load_state_dict(read_tensors(folder / MODEL_FILE), assign=True)
+        model = model_of(recipe)
+    model.load_state_dict(merged(weights, recipe) if isinstance(recipe, FinetuneRecipe) else weights, assign=True)
     return model.eval()
 
 

@@ -17,7 +17,7 @@ from torch import distributed
 from aimv2_lab.data.damage import TooMuchDamage
 from aimv2_lab.fields import UnknownName
 from aimv2_lab.mixtures import placed
-from aimv2_lab.recipes import AnyRecipe, recipe
+from aimv2_lab.recipes import PretrainingRecipe, recipe
 from aimv2_lab.training.ranks import RankFailed
 from aimv2_lab.training.stopping import STOPPED, Preempted
 
@@ -26,7 +26,7 @@ from aimv2_lab.training.stopping import STOPPED, Preempted
 class Options:
     """A recipe, its data and its run folder. `--recipe NAME` (default tiny) picks the preset whose fields follow."""
 
-    recipe: Annotated[AnyRecipe, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
+    recipe: Annotated[PretrainingRecipe, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
     data: str = ""
     """Pairs to train on: a folder or file (WebDataset .tar/.tar.xz, Parquet, image folder with metadata.jsonl), a hub
     data set's name, world:PRESET, or a .json file that lists several as data.mixture does: [{"source": …, "weight":
@@ -49,7 +49,7 @@ def read_command(arguments: Sequence[str], program: str) -> Options:
     return tyro.cli(Options, default=default, args=rest, prog=usage, console_outputs=_speaks())
 
 
-def named_preset(arguments: Sequence[str]) -> tuple[AnyRecipe, list[str]]:
+def named_preset(arguments: Sequence[str]) -> tuple[PretrainingRecipe, list[str]]:
     """The preset that --recipe names, by default tiny, and the other arguments."""
     own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     own.add_argument("--recipe", default="tiny")
@@ -58,7 +58,7 @@ def named_preset(arguments: Sequence[str]) -> tuple[AnyRecipe, list[str]]:
     return recipe(named.recipe), rest
 
 
-def with_data(known: AnyRecipe, data: str) -> AnyRecipe:
+def with_data(known: PretrainingRecipe, data: str) -> PretrainingRecipe:
     """A recipe that reads what `--data` names: one source, a .json file of several, or the folder of its own mixture.
 
     A folder that holds every folder of the recipe's mixture is where that mixture is looked for; one that holds none of

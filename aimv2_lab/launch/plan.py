@@ -15,7 +15,7 @@ import tyro
 
 from aimv2_lab.fields import check_range
 from aimv2_lab.launch.command import end_plainly, named_preset
-from aimv2_lab.recipes import AnyRecipe
+from aimv2_lab.recipes import PretrainingRecipe
 from aimv2_lab.training.flops import picture_flops
 from aimv2_lab.training.plan.activations import count_activations
 from aimv2_lab.training.plan.cost import assumed_rate, run_cost
@@ -29,7 +29,7 @@ from aimv2_lab.training.plan.page import cost_lines, flops_line, headline, memor
 class PlanOptions:
     """A recipe and a cluster. `--recipe NAME` picks the preset whose fields follow."""
 
-    recipe: Annotated[AnyRecipe, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
+    recipe: Annotated[PretrainingRecipe, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
     gpu: Annotated[str, tyro.conf.arg(help=f"Kind of GPU: {', '.join(GPUS)}.")] = "h100"
     gpus: int = 8
     """How many of them."""

@@ -8,6 +8,7 @@ Every field of the recipe can be set, e.g. `--training.steps 500`; `--recipe NAM
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -36,13 +37,14 @@ def run_pretraining(options: Options) -> None:
     print(f"step {last['step']}: validation {losses}; run in {run}")
 
 
-def train_as_launched(recipe: AnyRecipe, run: Path, resume: bool) -> Engine:
-    """Train with the plain engine, or, where a launcher has started this process, with DeepSpeed's."""
+def train_as_launched(recipe: AnyRecipe, run: Path, resume: bool, train: Callable[..., Engine] = pretrain) -> Engine:
+    """Train, as `pretrain` or `finetune`, with the plain engine, or with DeepSpeed's where a launcher has started
+    this process."""
     if not launched():
-        return pretrain(recipe, run, resume)
+        return train(recipe, run, resume)
     from aimv2_lab.training.deepspeed_engine import DeepSpeedEngine, start_ranks  # takes seconds
 
-    return pretrain(recipe, run, resume, start_ranks(), partial(DeepSpeedEngine, log=run / "deepspeed.log"))
+    return train(recipe, run, resume, start_ranks(), partial(DeepSpeedEngine, log=run / "deepspeed.log"))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Either model from its recipe."""
+"""Any model from its recipe."""
 
 from __future__ import annotations
 
@@ -6,15 +6,25 @@ from typing import overload
 
 from aimv2_lab.model.aimv1 import AIMv1
 from aimv2_lab.model.aimv2 import AIMv2
-from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe, Recipe
+from aimv2_lab.model.classifier import Classifier
+from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe, FinetuneRecipe, PretrainingRecipe, Recipe
 
-AnyModel = AIMv2 | AIMv1
+PretrainingModel = AIMv2 | AIMv1
+AnyModel = PretrainingModel | Classifier
 
 
 @overload
 def model_of(recipe: Recipe) -> AIMv2: ...
 @overload
 def model_of(recipe: AIMv1Recipe) -> AIMv1: ...
+@overload
+def model_of(recipe: FinetuneRecipe) -> Classifier: ...
+@overload
+def model_of(recipe: PretrainingRecipe) -> PretrainingModel: ...
+@overload
+def model_of(recipe: AnyRecipe) -> AnyModel: ...
 def model_of(recipe: AnyRecipe) -> AnyModel:
     """The model that a recipe describes, drawn from torch's global generator."""
+    if isinstance(recipe, FinetuneRecipe):
+        return Classifier(recipe)
     return AIMv1(recipe) if isinstance(recipe, AIMv1Recipe) else AIMv2(recipe)

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aimv2_lab.recipes import AnyRecipe
+from aimv2_lab.recipes import PretrainingRecipe
 from aimv2_lab.report.style import IMAGE, NEUTRAL, PREFIX, TEXT, TRUE, WIDTH, WRONG, styled, tint
 from aimv2_lab.training.plan.activations import Activations
 from aimv2_lab.training.plan.gpus import Gpu
@@ -103,7 +103,7 @@ def draw_held(rows: Sequence[Mapping[str, Any]], planned: Sequence[float]) -> Fi
 
 @styled
 def draw_rank_memory(
-    recipes: Mapping[str, AnyRecipe],
+    recipes: Mapping[str, PretrainingRecipe],
     counted: Mapping[str, tuple[int, Activations]],
     gpu: Gpu,
     model: str,

@@ -20,13 +20,12 @@ from typing import Any, Generic
 import torch
 from torch import Tensor, distributed, nn
 
-from aimv2_lab.model.decoder import Predictions
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.blocks import prepare_blocks
 from aimv2_lab.training.deepspeed_config import deepspeed_config
 from aimv2_lab.training.engine import ModelT
 from aimv2_lab.training.optimizer_state import optimizer_tensors, restore_optimizer
-from aimv2_lab.training.optimizers import build_optimizer, check_matrix_optimizer, learning_rate
+from aimv2_lab.training.optimizers import build_optimizer, check_matrix_optimizer, set_learning_rate
 from aimv2_lab.training.ranks import Ranks
 from aimv2_lab.training.zero_state import gathered_state, gathered_weights, restore_pieces
 
@@ -121,14 +120,11 @@ class DeepSpeedEngine(Generic[ModelT]):
         """Whether ZeRO holds the optimizer's state, and perhaps more, in pieces."""
         return bool(self.wrapped.zero_optimization_stage())
 
-    def forward(
-        self, images: Tensor, tokens: Tensor, prefix_lengths: Tensor | None, text_slots: Tensor | None = None
-    ) -> Predictions:
-        """Predictions in the recipe's precision, by the whole weights."""
+    def forward(self, *inputs: Tensor | None) -> Any:
+        """What the model makes of its inputs, in the recipe's precision, by the whole weights."""
         half = self.training.precision == "bfloat16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
-            predictions: Predictions = self.wrapped(images, tokens, prefix_lengths, text_slots)
-            return predictions
+            return self.wrapped(*inputs)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a share of the loss; after the last micro-batch's the ranks' are added up."""
@@ -138,8 +134,7 @@ class DeepSpeedEngine(Generic[ModelT]):
 
     def step(self) -> Tensor:
         """Clip, update the weights with this step's learning rate, clear the gradients; returns the gradient norm."""
-        for group in self.wrapped.optimizer.param_groups:
-            group["lr"] = learning_rate(self.steps_done, self.training)
+        set_learning_rate(self.wrapped.optimizer, self.steps_done, self.training)
         norm = None if self.is_sharded else _norm(self.model)
         self.wrapped.step()
         self.steps_done += 1

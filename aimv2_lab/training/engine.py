@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Generic, Protocol
+from typing import Any, Generic, Protocol
 
 import torch
 from torch import Tensor
 from typing_extensions import TypeVar  # typing has no defaults before Python 3.13
 
-from aimv2_lab.model.decoder import Predictions
 from aimv2_lab.model.models import AnyModel
 from aimv2_lab.recipes import TrainingRecipe
 from aimv2_lab.training.blocks import prepare_blocks
 from aimv2_lab.training.optimizer_state import optimizer_tensors, restore_optimizer
-from aimv2_lab.training.optimizers import build_optimizer, learning_rate
+from aimv2_lab.training.optimizers import build_optimizer, set_learning_rate
 from aimv2_lab.training.ranks import ALONE, Ranks
 
 # Which model an engine drives, for whoever asks it for its model.
@@ -24,10 +23,8 @@ ModelT = TypeVar("ModelT", bound=AnyModel, default=AnyModel, covariant=True)
 class Predictor(Protocol):
     """What losses need: an engine, or a model as it is."""
 
-    def forward(
-        self, images: Tensor, tokens: Tensor, prefix_lengths: Tensor | None, text_slots: Tensor | None = None
-    ) -> Predictions:
-        """The model's predictions; an engine's are in its precision."""
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """What the model makes of its inputs; an engine's is in its precision."""
         ...
 
 
@@ -90,13 +87,11 @@ class LocalEngine(Generic[ModelT]):
         self.device = device
         self.steps_done = steps_done
 
-    def forward(
-        self, images: Tensor, tokens: Tensor, prefix_lengths: Tensor | None, text_slots: Tensor | None = None
-    ) -> Predictions:
-        """Predictions under the recipe's precision; bfloat16 is autocast over float32 weights."""
+    def forward(self, *inputs: Tensor | None) -> Any:
+        """What the model makes of its inputs in the recipe's precision; bfloat16 is autocast over float32 weights."""
         half = self.training.precision == "bfloat16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
-            return self.model(images, tokens, prefix_lengths, text_slots)
+            return self.model(*inputs)
 
     def backward(self, loss: Tensor) -> None:
         """Add the loss's gradients to those of this step's earlier micro-batches."""
@@ -105,8 +100,7 @@ class LocalEngine(Generic[ModelT]):
     def step(self) -> Tensor:
         """Clip, update the weights with this step's learning rate, clear the gradients; returns the gradient norm."""
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.gradient_clip)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.steps_done, self.training)
+        set_learning_rate(self.optimizer, self.steps_done, self.training)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.steps_done += 1

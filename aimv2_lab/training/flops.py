@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe
+from aimv2_lab.recipes import AIMv1Recipe, PretrainingRecipe
 
 STEP_SHARE = 3  # a training step in forward passes: the backward pass costs two
 
@@ -38,7 +38,7 @@ class Flops(NamedTuple):
         return self.encoder + self.encoder_attention + self.decoder + self.decoder_attention
 
 
-def picture_flops(recipe: AnyRecipe, text_tokens: int | None = None) -> Flops:
+def picture_flops(recipe: PretrainingRecipe, text_tokens: int | None = None) -> Flops:
     """The FLOPs of one picture with a caption of `text_tokens` tokens, by default as many as the recipe allows."""
     encoder, patches = recipe.encoder, recipe.encoder.patches
     width, values = encoder.width, encoder.patch_values
@@ -66,7 +66,7 @@ def picture_flops(recipe: AnyRecipe, text_tokens: int | None = None) -> Flops:
 
 
 def flops_utilisation(
-    recipe: AnyRecipe, images_per_second: float, peak: float, text_tokens: int | None = None
+    recipe: PretrainingRecipe, images_per_second: float, peak: float, text_tokens: int | None = None
 ) -> float:
     """Model FLOPs utilisation: which share of a device's `peak` FLOP/s a rate on that device puts into the model."""
     return images_per_second * picture_flops(recipe, text_tokens).step / peak

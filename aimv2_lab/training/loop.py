@@ -14,15 +14,17 @@ import torch
 from tqdm.auto import tqdm
 
 from aimv2_lab.data.batches import PairDataset, batches
+from aimv2_lab.data.classes import ClassTokenizer
 from aimv2_lab.data.damage import DamagedPair, DamageLog
 from aimv2_lab.data.mixture import MixedSource, open_mixture
 from aimv2_lab.data.tokenizer import CaptionTokenizer, load_tokenizer
 from aimv2_lab.model.aimv1 import AIMv1
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.models import AnyModel, model_of
-from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe, Recipe
+from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe, FinetuneRecipe, Recipe
 from aimv2_lab.training.agreement import in_common
 from aimv2_lab.training.checkpoint import load_checkpoint, save_checkpoint
+from aimv2_lab.training.classifier import build_classifier
 from aimv2_lab.training.engine import Engine, LocalEngine, pick_device
 from aimv2_lab.training.feed import Feed
 from aimv2_lab.training.garbage import quiet_garbage_collection
@@ -47,11 +49,11 @@ TOKENIZER_CAPTIONS = 20_000  # captions that a tokenizer of the run's own is tra
 
 @dataclass(frozen=True)
 class RunData:
-    """The two splits of a run and the tokenizer that reads their captions, None where the recipe has no text."""
+    """The two splits of a run and what reads their captions or labels, None where the recipe has no text."""
 
     training: PairDataset
     validation: PairDataset
-    tokenizer: CaptionTokenizer | None
+    tokenizer: CaptionTokenizer | ClassTokenizer | None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -63,11 +65,14 @@ class RunData:
 def build_model(recipe: Recipe) -> AIMv2: ...
 @overload
 def build_model(recipe: AIMv1Recipe) -> AIMv1: ...
+@overload
+def build_model(recipe: AnyRecipe) -> AnyModel: ...
 def build_model(recipe: AnyRecipe) -> AnyModel:
-    """A freshly drawn model; the same for the same seed, whatever was drawn before."""
+    """A freshly drawn model; the same for the same seed, whatever was drawn before. Fine-tuning's has the encoder of
+    its start, and raises as `build_classifier` does."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.training.seed)
-        return model_of(recipe)
+        return build_classifier(recipe) if isinstance(recipe, FinetuneRecipe) else model_of(recipe)
 
 
 def open_data(recipe: AnyRecipe, run: Path | None = None) -> RunData:
@@ -77,7 +82,11 @@ def open_data(recipe: AnyRecipe, run: Path | None = None) -> RunData:
     and `load_tokenizer`.
     """
     splits = [open_mixture(split, recipe.data, recipe.encoder.image_size) for split in ("train", "validation")]
-    tokenizer = _open_tokenizer(recipe, splits[0], run) if isinstance(recipe, Recipe) else None
+    tokenizer: CaptionTokenizer | ClassTokenizer | None = None
+    if isinstance(recipe, FinetuneRecipe):
+        tokenizer = ClassTokenizer(recipe.classes)
+    elif isinstance(recipe, Recipe):
+        tokenizer = _open_tokenizer(recipe, splits[0], run)
     training, validation = (PairDataset(s, tokenizer, recipe, training=s is splits[0]) for s in splits)
     return RunData(training, validation, tokenizer)
 
@@ -157,7 +166,8 @@ def train(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path, metrics: 
             if fed is None:
                 raise Preempted(engine.steps_done, _save(engine, data, recipe, run))
             batch, counts, replaced = fed
-            watch.add(batch.keys, counts, train_step(engine, batch.to(engine.device), counts, recipe))
+            result = train_step(engine, batch.to(engine.device), counts, recipe)
+            watch.add(batch.keys, counts, result)
             bar.update()
             step, seen = engine.steps_done, data.training.samples_by_source(engine.steps_done * size)
             validates, saves = (_due(step, n, recipe) for n in (training.validate_every, training.checkpoint_every))
@@ -168,7 +178,7 @@ def train(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path, metrics: 
             if reads:
                 values = watch.read()
                 metrics.write("train", step, **values, **{f"samples/{name}": count for name, count in seen.items()})
-                bar.set_postfix({name: f"{values[name]:.3f}" for name in ("pixel", "text")})
+                bar.set_postfix({name: f"{values[name]:.3f}" for name in result._fields[1:-1]})
             if validates:
                 metrics.write("validation", step, **validation_losses(engine, data.validation, recipe, run))
             if saves:

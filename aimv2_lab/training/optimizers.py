@@ -8,10 +8,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from aimv2_lab.recipes import AnyRecipe, TrainingRecipe
+from aimv2_lab.model.classifier import Classifier
+from aimv2_lab.recipes import AnyRecipe, FinetuneRecipe, TrainingRecipe
 from aimv2_lab.training.matrix_methods import LONGEST_SIDE, build_matrix_method
 from aimv2_lab.training.matrix_optimizer import MatrixOptimizer, is_hidden_matrix, parts_of
 
+RATE_FACTOR = "rate_factor"  # of a parameter group
 _NOT_DECAYED = ("positions", "start")  # position tables and the start vector, beside every vector parameter
 
 
@@ -22,11 +24,13 @@ def decays(name: str, parameter: Tensor) -> bool:
 
 
 def build_optimizer(model: nn.Module, training: TrainingRecipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer over every parameter: AdamW, or SOAP or Muon for hidden matrices and AdamW for the rest.
+    """The recipe's optimizer over all that is trained: AdamW, or SOAP or Muon for hidden matrices and AdamW else.
 
     Raises ValueError where SOAP or Muon finds no matrix, ImportError where SOAP's library is missing.
     """
-    named = dict(model.named_parameters())
+    named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if isinstance(model, Classifier):
+        return build_adamw(named, training, {name: rate_factor(name, model.recipe) for name in named})
     if training.optimizer == "adamw":
         return build_adamw(named, training)
     matrices = {name: parameter for name, parameter in named.items() if is_hidden_matrix(name, parameter)}
@@ -38,11 +42,20 @@ def build_optimizer(model: nn.Module, training: TrainingRecipe) -> torch.optim.O
     )
 
 
-def build_adamw(named: Mapping[str, nn.Parameter], training: TrainingRecipe) -> torch.optim.AdamW:
-    """torch's AdamW, fused where it can be, over named parameters in two groups: decayed and not decayed."""
+def build_adamw(
+    named: Mapping[str, nn.Parameter], training: TrainingRecipe, rate_factors: Mapping[str, float] | None = None
+) -> torch.optim.AdamW:
+    """torch's AdamW, fused where it can be, over named parameters in two groups: decayed and not decayed.
+
+    With `rate_factors`, of the parameters by name, in two for each factor, empty ones left out.
+    """
+    factors = rate_factors or dict.fromkeys(named, 1.0)
     groups = [
-        {"params": [p for n, p in named.items() if decays(n, p)], "weight_decay": torch_decay(training)},
-        {"params": [p for n, p in named.items() if not decays(n, p)], "weight_decay": 0.0},
+        {"params": found, "weight_decay": torch_decay(training) if decayed else 0.0, RATE_FACTOR: factor}
+        for factor in sorted(set(factors.values()) or {1.0}, reverse=True)
+        for decayed in (True, False)
+        if (found := [p for n, p in named.items() if decays(n, p) is decayed and factors[n] == factor])
+        or not rate_factors
     ]
     fused = all(p.device.type in ("cpu", "cuda") for p in named.values())  # one kernel, not several per tensor
     return torch.optim.AdamW(groups, lr=training.peak_lr, betas=training.betas, eps=training.adam_eps, fused=fused)
@@ -59,6 +72,25 @@ def state_names(model: nn.Module, training: TrainingRecipe) -> list[str]:
         parts = ("",) if whole else parts_of(name)
         names += [f"{name}.{part}" if part else name for part in parts if parameter.requires_grad]
     return names
+
+
+def rate_factor(name: str, recipe: FinetuneRecipe) -> float:
+    """What a parameter's learning rate, and with it its weight decay, is multiplied by (BEiT).
+
+    layer_decay ** (N - i) for block i of N, counted from 0, layer_decay ** (N + 1) for what stands before the blocks, 1
+    for the final norm, pooling and head; 1 for all unless `method` is "full".
+    """
+    place = name.split(".")
+    if recipe.method != "full" or place[0] != "encoder" or place[1] == "norm":
+        return 1.0
+    block = int(place[2]) + 1 if place[1] == "blocks" else 0
+    return recipe.layer_decay ** (recipe.encoder.depth + 1 - block)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, step: int, training: TrainingRecipe) -> None:
+    """Give every group the rate of step 0, 1, …, multiplied by its own factor where it has one."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(step, training) * group.get(RATE_FACTOR, 1.0)
 
 
 def state_bytes(name: str, parameter: Tensor, training: TrainingRecipe) -> int:

@@ -3,11 +3,12 @@
 recipe.json        the resolved recipe
 environment.json   versions and machine
 data.json          what the data of both splits were: sources, weights, sizes, fingerprints, version of the order
-tokenizer/         the tokenizer, loadable by transformers; not where the recipe reads no text
+tokenizer/         the tokenizer, loadable by transformers; not where the recipe reads no text, or labels
 metrics.jsonl      one record per logged step, and one per validation
 tensorboard/       the same for TensorBoard
 damage.jsonl       training pairs that had to be replaced, and why; damage_validation.jsonl likewise
 checkpoints/       step-N folders
+model/             of a finished fine-tuning: the whole model in plain weights, LoRA merged
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from aimv2_lab.data.classes import ClassTokenizer
 from aimv2_lab.data.files import WRITING, written_aside
 from aimv2_lab.data.tokenizer import CaptionTokenizer
 from aimv2_lab.fields import leaves
@@ -76,12 +78,14 @@ def is_run(folder: Path) -> bool:
     return (folder / RECIPE_FILE).exists()
 
 
-def create_run(folder: Path, recipe: AnyRecipe, tokenizer: CaptionTokenizer | None, data: Mapping[str, Any]) -> None:
+def create_run(
+    folder: Path, recipe: AnyRecipe, tokenizer: CaptionTokenizer | ClassTokenizer | None, data: Mapping[str, Any]
+) -> None:
     """Write what a run starts with; the recipe comes last and at once, because it makes the folder a run."""
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob(f"{WRITING}*"):  # by one that was killed
         left.unlink()
-    if tokenizer is not None:
+    if isinstance(tokenizer, CaptionTokenizer):  # classes are in the recipe
         tokenizer.save(folder / TOKENIZER)
     (folder / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n")
     (folder / DATA_FILE).write_text(json.dumps(data, indent=2) + "\n")
@@ -137,7 +141,7 @@ def _refuse_differences(place: Path, then: Mapping[str, Any], data: Mapping[str,
 def environment() -> dict[str, Any]:
     """Versions and machine, for the record."""
     packages = ("torch", "numpy", "pillow", "datasets", "transformers", "tokenizers", "aimv2_lab")
-    extras = [name for name in ("simplejpeg", "pytorch_optimizer") if find_spec(name)]
+    extras = [name for name in ("simplejpeg", "pytorch_optimizer", "peft") if find_spec(name)]
     cuda = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
     return {
         "python": platform.python_version(),

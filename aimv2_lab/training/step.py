@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, overload
 
 import torch
 from torch import Tensor
 
 from aimv2_lab.data.batches import Batch
+from aimv2_lab.model.classifier import ClassLosses, class_losses
 from aimv2_lab.model.objective import LossCounts, Losses, losses
-from aimv2_lab.recipes import AnyRecipe
+from aimv2_lab.recipes import AnyRecipe, FinetuneRecipe, PretrainingRecipe
 from aimv2_lab.training.engine import Engine, Predictor
 
 
@@ -22,13 +24,32 @@ class StepResult(NamedTuple):
     gradient_norm: Tensor
 
 
+class ClassStepResult(NamedTuple):
+    """The same of a step of fine-tuning: cross-entropy, share of right answers, gradient norm."""
+
+    total: Tensor
+    top1: Tensor
+    gradient_norm: Tensor
+
+
+AnyStepResult = StepResult | ClassStepResult
+
+
 def loss_counts(batch: Batch, recipe: AnyRecipe) -> LossCounts:
     """How many patches and tokens of the batch count: known before any forward pass."""
     return LossCounts(batch.counted_patches(recipe.encoder.patches), batch.counted_tokens)
 
 
-def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe: AnyRecipe) -> Losses:
+@overload
+def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe: PretrainingRecipe) -> Losses: ...
+@overload
+def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe: FinetuneRecipe) -> ClassLosses: ...
+@overload
+def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe: AnyRecipe) -> Losses | ClassLosses: ...
+def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe: AnyRecipe) -> Losses | ClassLosses:
     """The share of one (micro-)batch in the losses of the global batch that `counts` describes."""
+    if isinstance(recipe, FinetuneRecipe):
+        return class_losses(predictor.forward(batch.images), batch.tokens[:, 0], counts.tokens)
     sees_all = recipe.objective.encoder_attention == "bidirectional"
     text = batch.counted_text()
     predictions = predictor.forward(batch.images, batch.tokens, None if sees_all else batch.prefix_lengths, text.slots)
@@ -45,7 +66,24 @@ def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe:
     )
 
 
-def train_step(engine: Engine, batch: Batch, counts: LossCounts, recipe: AnyRecipe) -> StepResult:
+def mean_losses(sums: Sequence[float], counts: LossCounts, recipe: AnyRecipe) -> dict[str, float]:
+    """Losses by name from the sums that `batch_losses` gives with counts of one."""
+    patches, tokens = (max(count, 1) for count in counts)
+    if isinstance(recipe, FinetuneRecipe):
+        total, top1 = sums
+        return {"total": total / tokens, "top1": top1 / tokens}
+    _, pixel, text = sums
+    pixel, text = pixel / patches, text / tokens
+    return {"total": text + recipe.objective.pixel_weight * pixel, "pixel": pixel, "text": text}
+
+
+@overload
+def train_step(engine: Engine, batch: Batch, counts: LossCounts, recipe: PretrainingRecipe) -> StepResult: ...
+@overload
+def train_step(engine: Engine, batch: Batch, counts: LossCounts, recipe: FinetuneRecipe) -> ClassStepResult: ...
+@overload
+def train_step(engine: Engine, batch: Batch, counts: LossCounts, recipe: AnyRecipe) -> AnyStepResult: ...
+def train_step(engine: Engine, batch: Batch, counts: LossCounts, recipe: AnyRecipe) -> AnyStepResult:
     """Forward and backward over this rank's micro-batches, then one update.
 
     `counts` are the global batch's, so that the micro-batches' losses are shares that add up.
@@ -55,5 +93,5 @@ def train_step(engine: Engine, batch: Batch, counts: LossCounts, recipe: AnyReci
         share = batch_losses(engine, micro_batch, counts, recipe)
         engine.backward(share.total)
         shares.append(torch.stack(share).detach())
-    total, pixel, text = torch.stack(shares).sum(dim=0)
-    return StepResult(total, pixel, text, engine.step())
+    result = ClassStepResult if isinstance(recipe, FinetuneRecipe) else StepResult
+    return result._make([*torch.stack(shares).sum(dim=0), engine.step()])

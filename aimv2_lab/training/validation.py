@@ -14,7 +14,7 @@ from aimv2_lab.data.damage import DamageLog, Replacement
 from aimv2_lab.model.objective import LossCounts
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.engine import Engine
-from aimv2_lab.training.step import batch_losses, loss_counts
+from aimv2_lab.training.step import batch_losses, loss_counts, mean_losses
 
 
 @torch.no_grad()
@@ -28,25 +28,23 @@ def validation_losses(engine: Engine, dataset: PairDataset, recipe: AnyRecipe, r
     ranks, micro = engine.ranks, recipe.training.micro_batch_size
     pairs = _validation_pairs(dataset, recipe, ranks.is_first)
     rounds = -(-pairs // (micro * ranks.size))
-    sums, patches, tokens, replaced = torch.zeros(2, dtype=torch.float64), 0, 0, list[Replacement]()
+    sums, patches, tokens, replaced = torch.zeros((), dtype=torch.float64), 0, 0, list[Replacement]()
     engine.model.eval()
     parts = batches(dataset, micro * ranks.size, 0, rounds, recipe.data.workers, ranks.rank, ranks.size)
     for number, batch in enumerate(parts):
         counted = min(max(pairs - (number * ranks.size + ranks.rank) * micro, 0), micro)
         part = batch.rows(torch.arange(counted)) if counted else batch
-        share = batch_losses(engine, part.to(engine.device), LossCounts(1, 1), recipe)
+        shares = torch.stack(batch_losses(engine, part.to(engine.device), LossCounts(1, 1), recipe)).double().cpu()
+        sums = sums + (shares if counted else torch.zeros_like(shares))
         if counted:
             counts = loss_counts(part, recipe)
             patches, tokens = patches + counts.patches, tokens + counts.tokens
-            sums += torch.stack([share.pixel, share.text]).double().cpu()
             replaced += batch.replaced
     engine.model.train()
-    pixel, text = ranks.sum(*sums.tolist())
     patches, tokens = ranks.sum(patches, tokens)
     found = [one for of_rank in ranks.gather(replaced) for one in of_rank if one.position < pairs]
     ranks.on_first(partial(_record, found, dataset, recipe, run, pairs))
-    pixel, text = pixel / max(patches, 1), text / max(tokens, 1)
-    return {"total": text + recipe.objective.pixel_weight * pixel, "pixel": pixel, "text": text}
+    return mean_losses(ranks.sum(*sums.tolist()), LossCounts(patches, tokens), recipe)
 
 
 def _record(found: Sequence[Replacement], dataset: PairDataset, recipe: AnyRecipe, run: Path, pairs: int) -> None:

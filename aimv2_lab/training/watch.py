@@ -6,6 +6,7 @@ import math
 import statistics
 import time
 from collections import deque
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -13,13 +14,13 @@ import torch
 
 from aimv2_lab.formats.folder import newest_checkpoint
 from aimv2_lab.model.objective import LossCounts
-from aimv2_lab.recipes import AnyRecipe
+from aimv2_lab.recipes import AnyRecipe, FinetuneRecipe
 from aimv2_lab.training.engine import Engine
 from aimv2_lab.training.feed import Feed
 from aimv2_lab.training.flops import flops_utilisation
 from aimv2_lab.training.optimizers import learning_rate
 from aimv2_lab.training.plan.gpus import gpu_at_hand
-from aimv2_lab.training.step import StepResult
+from aimv2_lab.training.step import AnyStepResult
 
 HISTORY, LEAST_HISTORY = 100, 20  # losses that a new one is held against, and how few are too few; our choice
 KEYS_SHOWN = 8
@@ -30,7 +31,7 @@ class _Unread(NamedTuple):
 
     step: int
     keys: tuple[str, ...]
-    result: StepResult
+    result: AnyStepResult
 
 
 class Watch:
@@ -47,7 +48,7 @@ class Watch:
         self._since, self._waited_before = time.perf_counter(), self.feed.waited
         self._images = self._tokens = 0
 
-    def add(self, keys: tuple[str, ...], counts: LossCounts, result: StepResult) -> None:
+    def add(self, keys: tuple[str, ...], counts: LossCounts, result: AnyStepResult) -> None:
         """Remember a step that was just taken; `keys` are this rank's, `counts` the global batch's."""
         self._unread.append(_Unread(self.engine.steps_done, keys, result))
         self._images += self.recipe.training.batch_size
@@ -61,12 +62,12 @@ class Watch:
         median of those before it.
         """
         unread, self._unread = self._unread, []
-        shares = torch.stack([torch.stack([*found.result[:3]]) for found in unread]).flatten().tolist()
-        sums = self.engine.ranks.sum(*shares)
+        shares = torch.stack([torch.stack([*found.result[:-1]]) for found in unread])  # all but the gradient norm
+        sums = iter(self.engine.ranks.sum(*shares.flatten().tolist()))
         norms = torch.stack([found.result.gradient_norm for found in unread]).tolist()
         for place, found in enumerate(unread):
-            losses = sums[3 * place : 3 * place + 3]
-            values = dict(zip(StepResult._fields, (*losses, norms[place]), strict=True))
+            losses = islice(sums, shares.shape[1])
+            values = dict(zip(found.result._fields, (*losses, norms[place]), strict=True))
             self._refuse(values, found)
             self._totals.append(values["total"])
         return values | self._rates()
@@ -87,7 +88,8 @@ class Watch:
             return {}
         about = torch.cuda.get_device_properties(self.engine.device)
         rates = {"gpu_memory_gib": torch.cuda.max_memory_allocated(self.engine.device) / 2**30}
-        if gpu := gpu_at_hand(about.name, about.total_memory):
+        gpu = gpu_at_hand(about.name, about.total_memory)
+        if gpu and not isinstance(self.recipe, FinetuneRecipe):  # whose FLOPs are not counted
             one, tokens = images_per_second / self.engine.ranks.size, round(self._tokens / self._images)
             rates["model_flops_utilisation"] = flops_utilisation(self.recipe, one, gpu.peak, tokens)
         return rates

@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from aimv2_lab.model.models import model_of
-from aimv2_lab.recipes import AnyRecipe, recipe
+from aimv2_lab.recipes import PretrainingRecipe, recipe
 from aimv2_lab.training.flops import flops_utilisation, picture_flops
 
 # GFLOP forward per image: encoder, its attention, decoder, its attention, text head, pixels and projections, all of it;
@@ -37,7 +37,7 @@ def test_utilisation_is_of_the_peak() -> None:
 @pytest.mark.parametrize("name", ["tiny", "small", "aim-tiny", "aim-600m", "aimv2-large-224"])
 @pytest.mark.parametrize("tokens", [None, 3])
 def test_torch_counts_the_same_but_for_the_half_of_causal_attention(name: str, tokens: int | None) -> None:
-    known: AnyRecipe = recipe(name)
+    known: PretrainingRecipe = recipe(name)
     text = min(known.text_tokens, known.text_tokens if tokens is None else tokens)
     size = known.encoder.image_size
     with torch.device("meta"):

@@ -65,6 +65,11 @@ class Scene:
     mark_contrast: float
     noise_sigma: float
 
+    @property
+    def largest(self) -> SceneObject:
+        """The object of the largest radius, whose shape probes and fine-tuning classify."""
+        return max(self.objects, key=lambda thing: thing.radius)
+
 
 def generator(seed: int, split: str, index: int, stream: int = 0) -> np.random.Generator:
     """The generator of one (seed, split, index); streams are independent: 0 scene, 1 sensor noise, from 2 captions.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +98,39 @@ class WorldSource:
         if (len(self._kept) + 1) * made[0].nbytes <= _CACHE_BYTES:
             self._kept[index] = made
         return made
+
+
+@dataclass(frozen=True)
+class ShapeSource:
+    """The scenes of a world, each with the shape of its largest object as its label; a `Source`."""
+
+    world: WorldSource
+
+    @property
+    def name(self) -> str:
+        """The world's."""
+        return self.world.name
+
+    @property
+    def fingerprint(self) -> str:
+        """The world's, which decides on the labels too."""
+        return self.world.fingerprint
+
+    @property
+    def shards(self) -> tuple[int, ...]:
+        """The world's."""
+        return self.world.shards
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The world's shapes in its own order."""
+        return self.world.settings.shapes
+
+    def __len__(self) -> int:
+        return len(self.world)
+
+    def __getitem__(self, index: int) -> Pair:
+        return replace(self.world[index], captions=(self.world.scene(index).largest.shape,))
 
 
 def open_world(spec: str, split: str = "train", size: int = 48, seed: int = 0, views: int = 4) -> WorldSource:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from aimv2_lab.model.models import model_of
-from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe
+from aimv2_lab.recipes import AIMv1Recipe, PretrainingRecipe
 from aimv2_lab.training.estimate import kept_for_backward
 
 
@@ -56,7 +56,9 @@ class _Stack(NamedTuple):
     stream: int  # bytes of what enters a block, per picture
 
 
-def count_activations(recipe: AnyRecipe, text_tokens: int | None = None, fused_norms: bool = True) -> Activations:
+def count_activations(
+    recipe: PretrainingRecipe, text_tokens: int | None = None, fused_norms: bool = True
+) -> Activations:
     """What a step of this recipe keeps, eager, whatever its micro-batch; captions as in `predict_memory`.
 
     With `fused_norms` as CUDA's kernels do, else as torch's on the CPU. Attention keeps no square of tokens but the
@@ -80,14 +82,14 @@ def count_activations(recipe: AnyRecipe, text_tokens: int | None = None, fused_n
     return Activations(whole, recomputed.plus(Kept(0, largest)))
 
 
-def _depths(recipe: AnyRecipe) -> dict[str, int]:
+def _depths(recipe: PretrainingRecipe) -> dict[str, int]:
     """Recipe field -> depth, for every stack of blocks."""
     if isinstance(recipe, AIMv1Recipe):
         return {"encoder.depth": recipe.encoder.depth, "head.depth": recipe.head.depth}
     return {"encoder.depth": recipe.encoder.depth, "decoder.depth": recipe.decoder.depth}
 
 
-def _count(recipe: AnyRecipe, depths: dict[str, int], tokens: int, fused_norms: bool) -> Kept:
+def _count(recipe: PretrainingRecipe, depths: dict[str, int], tokens: int, fused_norms: bool) -> Kept:
     """What a model of these depths keeps; two batch sizes tell apart what is kept once and what for every picture."""
     shallow = recipe.change(depths)
     with torch.device("meta"):
@@ -109,13 +111,13 @@ def _fuse_norms(module: nn.Module) -> None:
             _fuse_norms(child)
 
 
-def _mask(recipe: AnyRecipe, path: str) -> Kept:
+def _mask(recipe: PretrainingRecipe, path: str) -> Kept:
     """The bias that a block of the encoder keeps in place of the prefix mask, which the heads share."""
     masked = path == "encoder.depth" and recipe.objective.encoder_attention != "bidirectional"
     return Kept(0, masked * recipe.encoder.patches**2 * (2 if recipe.training.precision == "bfloat16" else 4))
 
 
-def _stream(recipe: AnyRecipe, path: str, tokens: int) -> int:
+def _stream(recipe: PretrainingRecipe, path: str, tokens: int) -> int:
     width = recipe.encoder.width
     slots = recipe.encoder.patches
     if path != "encoder.depth":
@@ -124,6 +126,6 @@ def _stream(recipe: AnyRecipe, path: str, tokens: int) -> int:
     return slots * width * (2 if recipe.engine.weights == "bfloat16" else 4)
 
 
-def _logit_gradients(recipe: AnyRecipe, tokens: int) -> Kept:
+def _logit_gradients(recipe: PretrainingRecipe, tokens: int) -> Kept:
     """The gradient of the float32 logits, which is made while everything else is still there."""
     return Kept(0, 0 if isinstance(recipe, AIMv1Recipe) else 4 * tokens * recipe.decoder.vocabulary)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from aimv2_lab.recipes import AnyRecipe
+from aimv2_lab.recipes import PretrainingRecipe
 from aimv2_lab.training.estimate import predict_seconds
 from aimv2_lab.training.flops import flops_utilisation, picture_flops
 from aimv2_lab.training.plan.gpus import Gpu
@@ -21,7 +21,7 @@ class Cost(NamedTuple):
     money: float
 
 
-def assumed_rate(recipe: AnyRecipe, gpu: Gpu, utilisation: float) -> float:
+def assumed_rate(recipe: PretrainingRecipe, gpu: Gpu, utilisation: float) -> float:
     """Images per second of one GPU whose tensor cores do useful or recomputed work at this share of their peak.
 
     Communication and the loader are part of what the utilisation stands for.
@@ -31,7 +31,7 @@ def assumed_rate(recipe: AnyRecipe, gpu: Gpu, utilisation: float) -> float:
     return utilisation * gpu.peak / done
 
 
-def run_cost(recipe: AnyRecipe, gpu: Gpu, gpus: int, images_per_second: float, price: float) -> Cost:
+def run_cost(recipe: PretrainingRecipe, gpu: Gpu, gpus: int, images_per_second: float, price: float) -> Cost:
     """The whole run, validation included, at a rate of every GPU and a price of an hour of one."""
     step = recipe.training.batch_size / (images_per_second * gpus)
     hours = predict_seconds(recipe, step) / 3600

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
-from aimv2_lab.recipes import AnyRecipe
+from aimv2_lab.recipes import PretrainingRecipe
 from aimv2_lab.training.plan.activations import Activations
 from aimv2_lab.training.plan.memory import rank_memory
 
 
 def changes_that_fit(
-    recipe: AnyRecipe, ranks: int, parameters: int, activations: Activations, room: float
+    recipe: PretrainingRecipe, ranks: int, parameters: int, activations: Activations, room: float
 ) -> dict[str, Any] | None:
     """The first changes in `possible_changes` whose peak is at most `room` bytes; {} if none is needed, None if none
     suffices."""
@@ -22,7 +22,7 @@ def changes_that_fit(
     return None
 
 
-def possible_changes(recipe: AnyRecipe) -> Iterator[dict[str, Any]]:
+def possible_changes(recipe: PretrainingRecipe) -> Iterator[dict[str, Any]]:
     """Changes in the order of what they cost, none first: smaller micro-batches, then recomputed blocks, then a higher
     ZeRO stage, then offload; each is tried with all of those before it. The order is our choice."""
     engine = recipe.engine

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from aimv2_lab.model.models import model_of
-from aimv2_lab.recipes import AnyRecipe
+from aimv2_lab.recipes import PretrainingRecipe
 from aimv2_lab.training.deepspeed_config import micro_steps
 from aimv2_lab.training.plan.activations import Activations
 
@@ -31,13 +31,13 @@ class RankMemory(NamedTuple):
     host: int
 
 
-def parameter_count(recipe: AnyRecipe) -> int:
+def parameter_count(recipe: PretrainingRecipe) -> int:
     """Learned numbers of the model."""
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in model_of(recipe).parameters())
 
 
-def rank_memory(recipe: AnyRecipe, ranks: int, parameters: int, activations: Activations) -> RankMemory:
+def rank_memory(recipe: PretrainingRecipe, ranks: int, parameters: int, activations: Activations) -> RankMemory:
     """What each of `ranks` ranks holds; stage 0 on one rank is the local engine.
 
     Checked against DeepSpeed's own tensors on two CPU ranks (stages 0 to 3). Offloaded gradients are counted on the GPU
@@ -64,14 +64,14 @@ def rank_memory(recipe: AnyRecipe, ranks: int, parameters: int, activations: Act
     return RankMemory(weights, gathered, gradients, optimizer, communication, held, peak, host)
 
 
-def _gradients(recipe: AnyRecipe, ranks: int, parameters: int) -> int:
+def _gradients(recipe: PretrainingRecipe, ranks: int, parameters: int) -> int:
     stage, half = recipe.engine.zero_stage, recipe.engine.weights == "bfloat16"
     if stage >= 2:
         return (2 if half else 4) * parameters // ranks
     return (6 if half else 4) * parameters  # bfloat16 at stage 1 is added up in float32 beside it
 
 
-def _has_buckets(recipe: AnyRecipe) -> bool:
+def _has_buckets(recipe: PretrainingRecipe) -> bool:
     """Whether ZeRO copies gradients to a bucket to reduce them; bfloat16's stage 1 and stage 0 do so after backward."""
     stage = recipe.engine.zero_stage
     return stage >= 2 or (stage == 1 and recipe.engine.weights == "float32")

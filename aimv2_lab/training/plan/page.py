@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aimv2_lab.recipes import AnyRecipe
+from aimv2_lab.recipes import PretrainingRecipe
 from aimv2_lab.training.deepspeed_config import micro_steps
 from aimv2_lab.training.flops import Flops
 from aimv2_lab.training.plan.cost import Cost
@@ -22,7 +22,7 @@ _KINDS = {
 }
 
 
-def headline(recipe: AnyRecipe, gpu: Gpu, gpus: int) -> str:
+def headline(recipe: PretrainingRecipe, gpu: Gpu, gpus: int) -> str:
     """What is planned, in one line."""
     training, engine = recipe.training, recipe.engine
     extras = [f"ZeRO stage {engine.zero_stage}", f"{engine.weights} weights"]

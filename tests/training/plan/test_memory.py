@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from aimv2_lab.model.aimv1 import HeadBlock
 from aimv2_lab.model.layers import Block
-from aimv2_lab.recipes import AnyRecipe, Recipe, recipe
+from aimv2_lab.recipes import PretrainingRecipe, Recipe, recipe
 from aimv2_lab.training.estimate import predict_memory
 from aimv2_lab.training.plan.activations import Activations, Kept, count_activations
 from aimv2_lab.training.plan.memory import RankMemory, parameter_count, rank_memory
@@ -46,7 +46,7 @@ def recomputed(block: nn.Module, forward: Callable[..., Tensor], *given: Any, **
 @pytest.mark.parametrize("name", ["small", "aim-tiny"])
 def test_shallow_models_tell_what_deep_ones_keep(name: str) -> None:
     """Counting block by block gives what counting the whole model gives, masks and logit gradients aside."""
-    known: AnyRecipe = recipe(name)
+    known: PretrainingRecipe = recipe(name)
     counted = count_activations(known, fused_norms=False).whole
     micro, patches = known.training.micro_batch_size, known.encoder.patches
     aside = 4 * patches**2 * known.encoder.depth

@@ -1,0 +1,73 @@
+"""Fine-tune for image classification:  python -m aimv2_lab.launch.finetune --start runs/small --data DIR --method lora
+
+`--start` is a checkpoint or run folder of any recipe, `--method` full (all weights, lower layers slower), lora or
+frozen (the head alone). Labels are read from the column, member or field that --data.caption-column names, or from one
+of a usual name (cls, label, class …). Every field of the recipe can be set, e.g. `--layer-decay 0.65`. Under a
+launcher, as deepspeed --module aimv2_lab.launch.finetune, it trains on many ranks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from aimv2_lab.launch.command import end_plainly, read_mixture
+from aimv2_lab.launch.pretrain import train_as_launched
+from aimv2_lab.recipes import FinetuneRecipe
+from aimv2_lab.training.finetune import MODEL, finetune, finetune_recipe
+from aimv2_lab.training.run import read_metrics
+
+
+@dataclasses.dataclass(frozen=True)
+class FinetuneOptions:
+    """A checkpoint, labelled pictures and a run folder."""
+
+    recipe: Annotated[FinetuneRecipe, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
+    data: str = ""
+    """Labelled pictures, as launch.pretrain takes pairs."""
+    run: Path | None = None
+    """The run folder. An existing run is never overwritten."""
+    resume: bool = False
+    """Go on from the newest checkpoint of the run folder, or start if it holds no run."""
+
+
+def read_options(arguments: Sequence[str]) -> FinetuneOptions:
+    """The options of a command line: the checkpoint's recipe, on the data named, with the fields set beside it."""
+    own = argparse.ArgumentParser(
+        prog="python -m aimv2_lab.launch.finetune",
+        description=__doc__,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help="--start" not in " ".join(arguments),
+    )
+    own.add_argument("--start", required=True)
+    own.add_argument("--method", choices=("full", "lora", "frozen"), default="full")
+    own.add_argument("--data", required=True)
+    named, rest = own.parse_known_args(arguments)
+    data = {"data.mixture": read_mixture(named.data)} if named.data.endswith(".json") else {"data.source": named.data}
+    default = FinetuneOptions(finetune_recipe(named.start, named.method).change(data), named.data)
+    return tyro.cli(FinetuneOptions, default=default, args=rest, prog=own.prog)
+
+
+def run_finetuning(options: FinetuneOptions) -> None:
+    """Fine-tune, then print the last validation."""
+    run = options.run or Path("runs") / options.recipe.name
+    engine = train_as_launched(options.recipe, run, options.resume, finetune)
+    if engine.ranks.is_first:
+        last = read_metrics(run, "validation")[-1]
+        print(f"step {last['step']}: validation top-1 {last['top1']:.1%}, loss {last['total']:.3f}; {run / MODEL}")
+
+
+def main() -> None:
+    """Run the command line."""
+    end_plainly(lambda: run_finetuning(read_options(sys.argv[1:])))
+
+
+if __name__ == "__main__":
+    main()
