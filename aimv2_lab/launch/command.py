@@ -46,7 +46,7 @@ def read_command(arguments: Sequence[str], program: str) -> Options:
     named, rest = own.parse_known_args(rest)  # first, because columns can be set of one source but not of a mixture
     default = Options(with_data(preset, named.data) if named.data else preset, named.data)
     usage = f"python -m aimv2_lab.launch.{program} [--recipe NAME]"
-    return tyro.cli(Options, default=default, args=rest, prog=usage, console_outputs=_speaks())
+    return tyro.cli(Options, default=default, args=rest, prog=usage, console_outputs=speaks())
 
 
 def named_preset(arguments: Sequence[str]) -> tuple[PretrainingRecipe, list[str]]:
@@ -97,24 +97,24 @@ def end_plainly(command: Callable[[], None], go_on: str = "add --resume to go on
     try:
         command()
     except Preempted as stop:
-        if _speaks():
+        if speaks():
             print(f"Preempted: {stop}", file=sys.stderr)
         sys.exit(STOPPED)
     except RankFailed as error:
-        sys.exit(str(error) if _speaks() else 1)
+        sys.exit(str(error) if speaks() else 1)
     except ConnectionError as error:  # which names the rank
         sys.exit(str(error))
     except (UnknownName, ValueError, OSError, FloatingPointError, TooMuchDamage) as error:
         alone = distributed.is_initialized()  # what ranks that have met fail of together is RankFailed
-        sys.exit(f"{type(error).__name__}: {error}" if _speaks() or alone else 1)
+        sys.exit(f"{type(error).__name__}: {error}" if speaks() or alone else 1)
     except RuntimeError as error:
         if not isinstance(error, distributed.DistError) and "/gloo/" not in str(error):  # gloo has no error of its own
             raise
         sys.exit(f"rank {os.environ.get('RANK', 0)} lost the others, one may have died: {str(error).splitlines()[0]}")
     except KeyboardInterrupt:
-        sys.exit(f"interrupted; {go_on}" if _speaks() else 1)
+        sys.exit(f"interrupted; {go_on}" if speaks() else 1)
 
 
-def _speaks() -> bool:
+def speaks() -> bool:
     """Whether this process is the one whose words are shown: the first rank, or the only process."""
     return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"

@@ -2,8 +2,8 @@
 
 `--start` is a checkpoint or run folder of any recipe, `--method` full (all weights, lower layers slower), lora or
 frozen (the head alone). Labels are read from the column, member or field that --data.caption-column names, or from one
-of a usual name (cls, label, class …). Every field of the recipe can be set, e.g. `--layer-decay 0.65`. Under a
-launcher, as deepspeed --module aimv2_lab.launch.finetune, it trains on many ranks.
+of a usual name (cls, label, class …). Every field of the recipe can be set, e.g. `--layer-decay 0.65`. On many ranks it
+is launched as pre-training is: docs/launch.md.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Annotated
 
 import tyro
 
-from aimv2_lab.launch.command import end_plainly, read_mixture
+from aimv2_lab.launch.command import end_plainly, read_mixture, speaks
 from aimv2_lab.launch.pretrain import train_as_launched
 from aimv2_lab.recipes import FinetuneRecipe
 from aimv2_lab.training.finetune import MODEL, finetune, finetune_recipe
@@ -49,10 +49,11 @@ def read_options(arguments: Sequence[str]) -> FinetuneOptions:
     own.add_argument("--start", required=True)
     own.add_argument("--method", choices=("full", "lora", "frozen"), default="full")
     own.add_argument("--data", required=True)
+    own.add_argument("--local_rank", help=argparse.SUPPRESS)  # see `named_preset`
     named, rest = own.parse_known_args(arguments)
     data = {"data.mixture": read_mixture(named.data)} if named.data.endswith(".json") else {"data.source": named.data}
     default = FinetuneOptions(finetune_recipe(named.start, named.method).change(data), named.data)
-    return tyro.cli(FinetuneOptions, default=default, args=rest, prog=own.prog)
+    return tyro.cli(FinetuneOptions, default=default, args=rest, prog=own.prog, console_outputs=speaks())
 
 
 def run_finetuning(options: FinetuneOptions) -> None:

@@ -57,6 +57,7 @@ def test_options_come_from_the_checkpoint_the_method_and_the_command(start: Path
     assert (lora.recipe.method, lora.recipe.lora_rank, lora.recipe.training.steps) == ("lora", 4, 4)
     assert lora.recipe.training.peak_lr == 10 * full.recipe.training.peak_lr
     assert full.recipe.encoder.image_size == 24
+    assert read_options(command(start, pictures, Path("run"), "--local_rank", "1")) == full  # as deepspeed adds it
     assert full.recipe.data.source == str(pictures)
 
 
