@@ -97,6 +97,6 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
 
 def by_srun(module: Sequence[str], port: int) -> list[tuple[list[str], Environment]]:
     """Two processes with the variables that SLURM gives each; a simulation, there is no srun here."""
-    shared = {"SLURM_NTASKS": "2", "SLURM_LAUNCH_NODE_IPADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    shared = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_LAUNCH_NODE_IPADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     places = [{"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)} for rank in (0, 1)]
     return [([sys.executable, "-m", *module], shared | place) for place in places]

@@ -14,9 +14,12 @@ from aimv2_lab.recipes import AnyRecipe
 
 def in_common(recipe: AnyRecipe, data: Any, checkpoint: Path | None) -> dict[str, str]:
     """What to compare between ranks, by what it is called."""
+    users = recipe.engine.deepspeed
     return {
         "the code of aimv2_lab": code_digest(),
         "the version of torch": version("torch"),
+        "the version of deepspeed": version("deepspeed"),
+        "the file named by engine.deepspeed": _digest(Path(users).read_bytes()) if users else "none",
         "the recipe": _digest(recipe.to_json().encode()),
         "the data": _digest(json.dumps(data, sort_keys=True).encode()),
         "the newest checkpoint": str(checkpoint),

@@ -33,6 +33,12 @@ from aimv2_lab.training.engine import Engine
 from aimv2_lab.training.optimizers import state_names
 
 OPTIMIZER_FILE, STATE_FILE = "optimizer.safetensors", "state.json"
+OLD = "old-"  # what begins the names of checkpoints that are being removed
+
+
+def checkpoint_place(run: Path, step: int) -> Path:
+    """Where a run keeps the checkpoint of a step."""
+    return run / CHECKPOINTS / f"step-{step:08d}"
 
 
 def save_checkpoint(run: Path, engine: Engine, state: Mapping[str, Any], kept: int) -> Path:
@@ -41,7 +47,7 @@ def save_checkpoint(run: Path, engine: Engine, state: Mapping[str, Any], kept: i
     The folder is written under another name, flushed to disk and renamed: it is there whole or not at all. A full disk
     raises OSError, or RankFailed where there are other ranks, and earlier checkpoints stay as they are.
     """
-    final = run / CHECKPOINTS / f"step-{engine.steps_done:08d}"
+    final = checkpoint_place(run, engine.steps_done)
     writing = final.with_name(f"{WRITING}{final.name}")
     ranks = engine.ranks
     # One after the other, so that the first rank never holds both.
@@ -72,8 +78,10 @@ def _commit(writing: Path, final: Path, about: str, kept: int) -> None:
     (writing / STATE_FILE).write_text(about)
     for path in (*writing.iterdir(), writing):
         _flush(path)
-    if final.exists():
-        shutil.rmtree(final)
+    if final.exists():  # moved, not removed: it may be the only one
+        old = final.with_name(f"{OLD}{final.name}")
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(final, old)
     os.replace(writing, final)
     _flush(final.parent)
     _prune(final.parent.parent, kept)
@@ -133,7 +141,7 @@ def _flush(path: Path) -> None:
 def _prune(run: Path, kept: int) -> None:
     """Remove old checkpoints and what a killed save left; a folder is renamed first, so that none is half there."""
     for old in checkpoints(run)[:-kept]:
-        os.replace(old, old.with_name(f"old-{old.name}"))
-    for pattern in ("old-*", f"{WRITING}*"):
+        os.replace(old, old.with_name(f"{OLD}{old.name}"))
+    for pattern in (f"{OLD}*", f"{WRITING}*"):
         for left in (run / CHECKPOINTS).glob(pattern):
             shutil.rmtree(left)

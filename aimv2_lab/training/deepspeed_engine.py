@@ -26,7 +26,7 @@ from aimv2_lab.training.deepspeed_config import deepspeed_config
 from aimv2_lab.training.engine import ModelT
 from aimv2_lab.training.optimizer_state import optimizer_tensors, restore_optimizer
 from aimv2_lab.training.optimizers import build_optimizer, check_matrix_optimizer, set_learning_rate
-from aimv2_lab.training.ranks import Ranks
+from aimv2_lab.training.ranks import Ranks, launched
 from aimv2_lab.training.zero_state import gathered_state, gathered_weights, restore_pieces
 
 PATIENCE = timedelta(minutes=30)  # how long a rank waits for the others, as for a slow file system; our choice
@@ -43,7 +43,7 @@ def start_ranks() -> Ranks:
     if cpu:
         os.environ["DS_ACCELERATOR"] = "cpu"
     else:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
     deepspeed = quiet_deepspeed(cpu)
     place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
     try:
@@ -74,11 +74,11 @@ def _name_ranks() -> None:
     """Set the variables that torch reads, where the launcher was srun or nobody."""
     if "RANK" in os.environ:
         return
-    if int(os.environ.get("SLURM_NTASKS", 1)) > 1:
+    if launched():
         os.environ.update(
             RANK=os.environ["SLURM_PROCID"],
             LOCAL_RANK=os.environ["SLURM_LOCALID"],
-            WORLD_SIZE=os.environ["SLURM_NTASKS"],
+            WORLD_SIZE=os.environ["SLURM_STEP_NUM_TASKS"],
         )
         os.environ.setdefault("MASTER_ADDR", os.environ.get("SLURM_LAUNCH_NODE_IPADDR", "127.0.0.1"))
         os.environ.setdefault("MASTER_PORT", str(15_000 + int(os.environ.get("SLURM_JOB_ID", 0)) % 20_000))
@@ -138,7 +138,8 @@ class DeepSpeedEngine(Generic[ModelT]):
         norm = None if self.is_sharded else _norm(self.model)
         self.wrapped.step()
         self.steps_done += 1
-        return torch.as_tensor(self.wrapped.get_global_grad_norm() if norm is None else norm)
+        norm = self.wrapped.get_global_grad_norm() if norm is None else norm
+        return torch.as_tensor(norm, dtype=torch.float32, device=self.device)  # ZeRO has a plain inf where it overflows
 
     def weights(self) -> dict[str, Tensor]:
         """Every weight, whole, in float32 on the CPU, on the first rank; nothing on the others."""

@@ -23,7 +23,7 @@ from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.models import AnyModel, model_of
 from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe, FinetuneRecipe, Recipe
 from aimv2_lab.training.agreement import in_common
-from aimv2_lab.training.checkpoint import load_checkpoint, save_checkpoint
+from aimv2_lab.training.checkpoint import checkpoint_place, load_checkpoint, save_checkpoint
 from aimv2_lab.training.classifier import build_classifier
 from aimv2_lab.training.engine import Engine, LocalEngine, pick_device
 from aimv2_lab.training.feed import Feed
@@ -128,7 +128,7 @@ def pretrain(
     """
     begun, checkpoint = ranks.together(lambda: (is_run(run), find_checkpoint(run, recipe, resume)))
     data = ranks.one_first(lambda: open_data(recipe, run))
-    ranks.agree(in_common(recipe, data.identity, checkpoint))
+    ranks.agree(ranks.together(lambda: in_common(recipe, data.identity, checkpoint)))
     engine = ranks.together(lambda: make_engine(build_model(recipe), recipe, ranks))
     # What cannot be read fails here, before anything is written.
     ranks.together(lambda: (data.training[0], data.validation[0]))
@@ -164,7 +164,8 @@ def train(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path, metrics: 
         while engine.steps_done < training.steps:
             fed = feed.next()
             if fed is None:
-                raise Preempted(engine.steps_done, _save(engine, data, recipe, run))
+                watch.read()  # what is saved must have been looked at
+                raise Preempted(engine.steps_done, _saved(engine, data, recipe, run))
             batch, counts, replaced = fed
             result = train_step(engine, batch.to(engine.device), counts, recipe)
             watch.add(batch.keys, counts, result)
@@ -196,6 +197,12 @@ def _progress_bar(engine: Engine, recipe: AnyRecipe) -> tqdm:
 def _save(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path) -> Path:
     state = {"consumed_samples": engine.steps_done * recipe.training.batch_size, "data": data.identity}
     return save_checkpoint(run, engine, state, recipe.training.checkpoints_kept)
+
+
+def _saved(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path) -> Path:
+    """This step's checkpoint, which is there already where it was the last thing done."""
+    place = checkpoint_place(run, engine.steps_done)
+    return place if engine.ranks.together(place.exists) else _save(engine, data, recipe, run)
 
 
 def _due(step: int, every: int, recipe: AnyRecipe) -> bool:

@@ -115,4 +115,5 @@ def _by_value(found: Sequence[str | None]) -> str:
 
 def launched() -> bool:
     """Whether a launcher started this process as one of several: deepspeed, torchrun or srun."""
-    return "RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", 1)) > 1
+    # SLURM_NTASKS is there in a batch script too, which is one process; the step's number is srun's.
+    return "RANK" in os.environ or int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1

@@ -57,11 +57,15 @@ class Watch:
     def read(self) -> dict[str, float]:
         """The newest step's losses and gradient norm, summed over the ranks, with rates since the last reading.
 
+        Where no step was taken since, the rates alone.
+
         Raises FloatingPointError (RankFailed on all ranks but the first), naming the step and its pairs, for the first
         step since whose losses or gradient are not finite, or whose total is more than `training.loss_limit` times the
         median of those before it.
         """
         unread, self._unread = self._unread, []
+        if not unread:
+            return self._rates()
         shares = torch.stack([torch.stack([*found.result[:-1]]) for found in unread])  # all but the gradient norm
         sums = iter(self.engine.ranks.sum(*shares.flatten().tolist()))
         norms = torch.stack([found.result.gradient_norm for found in unread]).tolist()

@@ -39,9 +39,15 @@ def gathered_state(zero: Any, model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _whole(found: Tensor | None, parameter: Tensor) -> Tensor:
-    """What was put together; a frozen parameter has no piece and is whole as it is."""
-    value = parameter.detach().float() if found is None else found
-    return value.detach().reshape(getattr(parameter, "ds_shape", parameter.shape))
+    """What was put together, in the parameter's shape; of a frozen one ZeRO's optimizer has no pieces."""
+    if found is not None:
+        return found.detach().reshape(getattr(parameter, "ds_shape", parameter.shape))
+    if not hasattr(parameter, "ds_id"):
+        return parameter.detach().float()
+    from deepspeed.runtime.zero import GatheredParameters
+
+    with GatheredParameters([parameter]):  # stage 3 shards the frozen too
+        return parameter.detach().float().clone()
 
 
 def flat_pieces(zero: Any) -> Sequence[Flat]:

@@ -155,7 +155,11 @@ def test_a_recipe_with_a_mixture_is_written_and_read() -> None:
     with pytest.raises(KeyError, match=r"data\.mixture\[0\]\.wieght.*weight"):
         changed().change({"data.mixture": [{"source": "a", "wieght": 2}]})
     with pytest.raises(ValueError, match="leave one empty"):
-        changed().change({"data.source": "world:easy"})
+        changed().change({"data.source": "world:easy", "data.mixture": [{"source": "a"}]})
+    alone = changed().change({"data.source": "world:easy"})  # a source that is named takes the mixture's place
+    assert (alone.data.source, alone.data.mixture) == ("world:easy", ())
+    mixed = alone.change({"data.mixture": [{"source": "a"}]})
+    assert (mixed.data.source, len(mixed.data.mixture)) == ("", 1)
     with pytest.raises(ValueError, match="weight = 0"):
         changed().change({"data.mixture": [{"source": "a", "weight": 0}]})
 

@@ -85,8 +85,8 @@ def test_every_step_sees_the_same_samples_and_prefixes(traces: Traces) -> None:
 def test_float32_traces_are_equal(traces: Traces) -> None:
     """Also where a global batch is cut into other micro-batches, and where blocks are run twice to save memory."""
     expected = traces["local"]["micro 8"]
-    compared = by_name(traces, "micro", "stage", "other", "recomputed")
-    assert len(compared) == 3 + 5 + 6
+    compared = by_name(traces, "micro", "stage", "other", "recomputed", "sharded")
+    assert len(compared) == 3 + 6 + 7
     for name, trace in compared.items():
         losses, norms = difference(trace, expected)
         assert (losses < LOSSES, norms < NORMS) == (True, True), (name, losses, norms)

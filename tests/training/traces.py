@@ -116,12 +116,17 @@ def resumed_trace(engine: Engine, recipe: AnyRecipe, run: Path) -> Trace:
     return trace
 
 
+# Small weights are never let go of otherwise, so that stage 3 would be stage 2 with more words.
+SHARDED: Changes = {"engine.zero_stage": 3, "engine.deepspeed": str(Path(__file__).with_name("sharded.json"))}
+
+
 def configurations(ranks: int) -> Iterator[tuple[str, Recipe, int]]:
     """What is traced on so many ranks under DeepSpeed: name, recipe and steps."""
     micro, other = (8, 16) if ranks > 1 else (16, 8)
     for stage in range(4):
         yield f"stage {stage}", TRACED.change({"engine.zero_stage": stage, "training.micro_batch_size": micro}), STEPS
     yield "other micro-batches", TRACED.change({"training.micro_batch_size": other}), STEPS
+    yield "sharded, stage 3", TRACED.change({**SHARDED, "training.micro_batch_size": micro}), STEPS_IN_HALF
     for stage in range(1, 4):
         recipe = TRACED.change({**HALF_WEIGHTS, "engine.zero_stage": stage, "training.micro_batch_size": micro})
         yield f"half weights, stage {stage}", recipe, STEPS_IN_HALF
