@@ -23,7 +23,7 @@ from torch import Tensor, distributed, nn
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.blocks import prepare_blocks
 from aimv2_lab.training.deepspeed_config import deepspeed_config
-from aimv2_lab.training.engine import ModelT
+from aimv2_lab.training.engine import ModelT, in_precision
 from aimv2_lab.training.optimizer_state import optimizer_tensors, restore_optimizer
 from aimv2_lab.training.optimizers import build_optimizer, check_matrix_optimizer, set_learning_rate
 from aimv2_lab.training.ranks import Ranks, launched
@@ -38,7 +38,7 @@ def start_ranks() -> Ranks:
     On a CPU nothing is compiled: DeepSpeed's shared-memory collective is left unbuilt, gloo takes its place. Raises
     ConnectionError where the port is in use or the first rank cannot be reached.
     """
-    cpu = not torch.cuda.is_available() or os.environ.get("DS_ACCELERATOR") == "cpu"
+    cpu = not _on_cuda()
     _name_ranks()
     if cpu:
         os.environ["DS_ACCELERATOR"] = "cpu"
@@ -118,12 +118,11 @@ class DeepSpeedEngine(Generic[ModelT]):
     @property
     def is_sharded(self) -> bool:
         """Whether ZeRO holds the optimizer's state, and perhaps more, in pieces."""
-        return bool(self.wrapped.zero_optimization_stage())
+        return self.recipe.engine.zero_stage > 0
 
     def forward(self, *inputs: Tensor | None) -> Any:
         """What the model makes of its inputs, in the recipe's precision, by the whole weights."""
-        half = self.training.precision == "bfloat16"
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
+        with in_precision(self.training, self.device):
             return self.wrapped(*inputs)
 
     def backward(self, loss: Tensor) -> None:

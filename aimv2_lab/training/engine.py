@@ -73,6 +73,11 @@ def pick_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def in_precision(training: TrainingRecipe, device: torch.device) -> torch.autocast:
+    """The context that a model computes in; bfloat16 is autocast, whatever the weights are kept in."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=training.precision == "bfloat16")
+
+
 class LocalEngine(Generic[ModelT]):
     """One process, one device, no wrapping: the model stays as it is, its blocks run as its recipe's engine says."""
 
@@ -89,8 +94,7 @@ class LocalEngine(Generic[ModelT]):
 
     def forward(self, *inputs: Tensor | None) -> Any:
         """What the model makes of its inputs in the recipe's precision; bfloat16 is autocast over float32 weights."""
-        half = self.training.precision == "bfloat16"
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
+        with in_precision(self.training, self.device):
             return self.model(*inputs)
 
     def backward(self, loss: Tensor) -> None:

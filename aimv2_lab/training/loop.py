@@ -174,8 +174,7 @@ def train(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path, metrics: 
             validates, saves = (_due(step, n, recipe) for n in (training.validate_every, training.checkpoint_every))
             reads = validates or saves or _due(step, training.log_every, recipe)
             if replaced or reads:
-                found = [one for of_rank in ranks.gather(batch.replaced) for one in of_rank]
-                ranks.on_first(partial(damage.record, found, seen))
+                ranks.on_first(partial(damage.record, ranks.joined(batch.replaced), seen))
             if reads:
                 values = watch.read()
                 metrics.write("train", step, **values, **{f"samples/{name}": count for name, count in seen.items()})

@@ -51,6 +51,10 @@ class Ranks:
         distributed.all_gather_object(found, value, group=self.group)
         return found
 
+    def joined(self, values: Sequence[Result]) -> list[Result]:
+        """Every rank's values, one rank's after the other's, on every rank."""
+        return [value for of_rank in self.gather(values) for value in of_rank]
+
     def together(self, action: Callable[[], Result]) -> Result:
         """Do on every rank what may fail on one of them, and go on only where all have done it.
 

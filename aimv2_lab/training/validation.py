@@ -42,7 +42,7 @@ def validation_losses(engine: Engine, dataset: PairDataset, recipe: AnyRecipe, r
             replaced += batch.replaced
     engine.model.train()
     patches, tokens = ranks.sum(patches, tokens)
-    found = [one for of_rank in ranks.gather(replaced) for one in of_rank if one.position < pairs]
+    found = [one for one in ranks.joined(replaced) if one.position < pairs]
     ranks.on_first(partial(_record, found, dataset, recipe, run, pairs))
     return mean_losses(ranks.sum(*sums.tolist()), LossCounts(patches, tokens), recipe)
 

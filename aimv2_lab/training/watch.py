@@ -109,7 +109,7 @@ class Watch:
             self._stop(found, what, "Look at the pairs, lower training.peak_lr, or raise the limit")
 
     def _stop(self, found: _Unread, what: str, remedy: str) -> NoReturn:
-        keys = [key for of_rank in self.engine.ranks.gather(found.keys) for key in of_rank]
+        keys = self.engine.ranks.joined(found.keys)
         shown = ", ".join(keys[:KEYS_SHOWN]) + (f" … ({len(keys)} in all)" if len(keys) > KEYS_SHOWN else "")
         message = (
             f"step {found.step}: {what}; the pairs of this step are {shown}. The newest checkpoint from before is "
