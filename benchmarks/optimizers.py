@@ -19,8 +19,7 @@ import torch
 import tyro
 
 from aimv2_lab.data.batches import Batch, batches
-from aimv2_lab.recipe_parts import OptimizerName
-from aimv2_lab.recipes import Recipe, recipe
+from aimv2_lab.recipes import OptimizerName, Recipe, recipe
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import RunData, build_model, open_data
 from aimv2_lab.training.step import loss_counts, train_step

@@ -16,8 +16,8 @@ from torch import distributed
 
 from aimv2_lab.data.damage import TooMuchDamage
 from aimv2_lab.fields import UnknownName
-from aimv2_lab.mixtures import placed
 from aimv2_lab.recipes import PretrainingRecipe, recipe
+from aimv2_lab.recipes.mixtures import placed
 from aimv2_lab.training.ranks import RankFailed
 from aimv2_lab.training.stopping import STOPPED, Preempted
 

@@ -10,8 +10,8 @@ import pytest
 
 from aimv2_lab.data.mixture import open_mixture
 from aimv2_lab.launch.command import read_command
-from aimv2_lab.mixtures import AIMV2_MIXTURE
 from aimv2_lab.recipes import Recipe
+from aimv2_lab.recipes.mixtures import AIMV2_MIXTURE
 from tests.data.generated import sample, write_tar
 
 FOLDERS = ("dfn/shards", "coyo/shards", "datacomp_1b/shards")

@@ -25,7 +25,10 @@ SOUND = Entry(
 
 FAULTS = {
     "a function that was removed": ({"names": ("model.masks.prefix_masks",)}, "has no prefix_masks"),
-    "a field that was renamed": ({"names": ("recipes.TrainingRecipe.decays",)}, "has no TrainingRecipe.decays"),
+    "a field that was renamed": (
+        {"names": ("recipes.training.TrainingRecipe.decays",)},
+        "has no TrainingRecipe.decays",
+    ),
     "a module that was moved": ({"names": ("masks.prefix_mask",)}, "has no masks|no such module"),
     "a test that was removed": ({"tests": ("model/test_masks.py::test_nothing",)}, "has no test_nothing"),
     "a test file that was moved": ({"tests": ("test_masks.py::test_nothing",)}, "no file tests/test_masks.py"),
@@ -64,8 +67,8 @@ def test_every_fault_is_named(fault: str) -> None:
     [
         ("aimv2_lab.model.masks.prefix_mask", "def prefix_mask("),
         ("aimv2_lab.model.patches.TARGET_EPS", "TARGET_EPS = 1e-6"),
-        ("aimv2_lab.recipes.TrainingRecipe.weight_decay", "    weight_decay: float"),  # imported from recipe_parts
-        ("aimv2_lab.recipe_parts._PatchGrid.patches", "    def patches("),
+        ("aimv2_lab.data.batches.Batch.split", "    def split("),  # imported from data.batch
+        ("aimv2_lab.recipes.encoder._PatchGrid.patches", "    def patches("),
         ("aimv2_lab.model.decoder.MultimodalDecoder.start", "        self.start = "),
         ("aimv2_lab.data.order", '"""'),
     ],

@@ -14,8 +14,7 @@ import torch
 
 from aimv2_lab.formats.folder import find_model, load_encoder, load_model, newest_checkpoint
 from aimv2_lab.model.aimv1 import AIMv1
-from aimv2_lab.recipe_parts import OptimizerName
-from aimv2_lab.recipes import Recipe
+from aimv2_lab.recipes import OptimizerName, Recipe
 from aimv2_lab.training.checkpoint import load_checkpoint, save_checkpoint
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import build_model

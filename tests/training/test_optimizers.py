@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.layers import Block
-from aimv2_lab.recipe_parts import OptimizerName
-from aimv2_lab.recipes import TrainingRecipe, recipe
+from aimv2_lab.recipes import OptimizerName, TrainingRecipe, recipe
 from aimv2_lab.training.optimizers import build_optimizer, check_matrix_optimizer, decays, learning_rate
 
 TRAINING = recipe("aimv2-large-224").training

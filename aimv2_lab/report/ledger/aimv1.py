@@ -13,7 +13,13 @@ def _size(name: str, preset: str, width: int, depth: int, heads: int, steps: int
     stated = {"encoder.width": width, "encoder.depth": depth, "encoder.heads": heads, "training.steps": steps}
     held = values(preset, stated | {"training.batch_size": 4096})
     return Entry(
-        states, "Table 1", "paper", ("recipes.TrunkRecipe",), (_PUBLISHED, _COUNTS), "05: 3. The real thing", held
+        states,
+        "Table 1",
+        "paper",
+        ("recipes.encoder.TrunkRecipe",),
+        (_PUBLISHED, _COUNTS),
+        "05: 3. The real thing",
+        held,
     )
 
 
@@ -34,7 +40,7 @@ _TRUNK = Section(
             "A plain ViT: patch 14 at 224 px, no class token",
             "architecture",
             "paper",
-            ("model.aimv1.AIMv1Trunk", "recipes.TrunkRecipe.patch_size"),
+            ("model.aimv1.AIMv1Trunk", "recipes.encoder.TrunkRecipe.patch_size"),
             (_TRUNK_TEST, _PUBLISHED),
             "05: 3. The real thing",
             values("aim-600m", {"encoder.patch_size": 14, "encoder.image_size": 224, "encoder.patches": 256}),
@@ -43,7 +49,7 @@ _TRUNK = Section(
             "Two-layer MLP with GELU, ratio 4, no biases",
             "architecture",
             "paper",
-            ("model.layers.MLP", "recipes.TrunkRecipe.hidden"),
+            ("model.layers.MLP", "recipes.encoder.TrunkRecipe.hidden"),
             (_TRUNK_TEST,),
             "05: 2. By hand: the two new parts",
             values("aim-600m", {"encoder.hidden": 4 * 1536}),
@@ -52,7 +58,7 @@ _TRUNK = Section(
             "Pre-norm LayerNorm; eps 1e-6 and the norm after the patch projection from ml-aim",
             "architecture",
             "paper",
-            ("model.aimv1.AIMv1Trunk.norm_type", "recipes.TrunkRecipe.norm_eps"),
+            ("model.aimv1.AIMv1Trunk.norm_type", "recipes.encoder.TrunkRecipe.norm_eps"),
             (_TRUNK_TEST,),
             "05: 2. By hand: the two new parts",
             values("aim-600m", {"encoder.norm_eps": 1e-6}),
@@ -61,7 +67,7 @@ _TRUNK = Section(
             "Fixed 2-D sine-cosine positions, added before the trunk",
             "architecture",
             "paper",
-            ("model.positions.sincos_positions", "recipes.TrunkRecipe.positions"),
+            ("model.positions.sincos_positions", "recipes.encoder.TrunkRecipe.positions"),
             (_TRUNK_TEST,),
             "05: 3. The real thing",
         ),
@@ -77,7 +83,7 @@ _TRUNK = Section(
             "Trained in bfloat16",
             "architecture",
             "paper",
-            ("recipes.TrainingRecipe.precision",),
+            ("recipes.training.TrainingRecipe.precision",),
             (_PUBLISHED,),
             values=values("aim-600m", {"training.precision": "bfloat16"}),
         ),
@@ -107,7 +113,7 @@ _OBJECTIVE = Section(
             "Targets normalised patch by patch, as in MAE",
             "training objective",
             "paper",
-            ("model.patches.standardise", "recipes.ObjectiveRecipe.target"),
+            ("model.patches.standardise", "recipes.decoder.ObjectiveRecipe.target"),
             ("training/test_step.py::test_the_recipe_says_what_the_target_is",),
             "02: 3. The target: standardise each patch by itself",
             values("aim-600m", {"objective.target": "standardised"}),
@@ -142,7 +148,7 @@ _HEAD = Section(
             "12 MLP blocks of width 2048 for every trunk, each patch on its own",
             "architecture",
             "paper",
-            ("model.aimv1.PixelHead", "recipes.PixelHeadRecipe"),
+            ("model.aimv1.PixelHead", "recipes.decoder.PixelHeadRecipe"),
             (_PUBLISHED, "model/test_aimv1.py::test_the_head_reads_every_patch_on_its_own"),
             "05: 2. By hand: the two new parts",
             values("aim-600m", {"head.width": 2048, "head.depth": 12})
@@ -184,7 +190,7 @@ _HEAD = Section(
             "LayerNorm's eps in the head is 1e-5, where the trunk of the released weights has 1e-6",
             "ml-l3m",
             "released code",
-            ("recipes.PixelHeadRecipe.norm_eps",),
+            ("recipes.decoder.PixelHeadRecipe.norm_eps",),
             (_HEAD_TEST,),
             "05: 3. The real thing",
             values("aim-600m", {"head.norm_eps": 1e-5}),

@@ -11,7 +11,7 @@ def _row(states: str, mark: Mark, field: str, stated: object, lesson: str = "") 
     """A setting that one field of the training recipe holds."""
     where = {"paper": "optimisation", "released code": "ml-l3m"}.get(mark, "appendix")
     held = values(_PRESET, {f"training.{field}": stated})
-    return Entry(states, where, mark, (f"recipes.TrainingRecipe.{field}",), _PUBLISHED, lesson, held)
+    return Entry(states, where, mark, (f"recipes.training.TrainingRecipe.{field}",), _PUBLISHED, lesson, held)
 
 
 def _absent(states: str, where: str, why: str) -> Entry:
@@ -25,7 +25,7 @@ _DATA = Section(
             "DFN-2B with probability 0.8 and ImageNet-1k with 0.2",
             "pre-training data",
             "paper",
-            ("mixtures.AIMV1_MIXTURE", "data.order.MixedOrder"),
+            ("recipes.mixtures.AIMV1_MIXTURE", "data.order.MixedOrder"),
             (
                 "test_full_scale.py::test_the_mixtures_are_the_papers",
                 "data/test_order.py::test_every_block_holds_the_shares_exactly",
@@ -36,7 +36,7 @@ _DATA = Section(
             "Pictures alone; captions are not read",
             "pre-training data",
             "paper",
-            ("model.aimv1.AIMv1.forward", "recipes.AIMv1Recipe.text_tokens"),
+            ("model.aimv1.AIMv1.forward", "recipes.kinds.AIMv1Recipe.text_tokens"),
             (
                 "model/test_aimv1.py::test_captions_are_refused",
                 "data/test_batches.py::test_a_recipe_without_text_needs_no_tokenizer_and_leaves_captions_alone",
@@ -48,7 +48,7 @@ _DATA = Section(
             "ImageNet's mean and deviation",
             "ml-aim, ml-l3m",
             "released code",
-            ("recipe_parts.IMAGENET_MEAN", "recipe_parts.IMAGENET_STD"),
+            ("recipes.data.IMAGENET_MEAN", "recipes.data.IMAGENET_STD"),
             _PUBLISHED,
             values=values(_PRESET, {"data.mean": (0.485, 0.456, 0.406), "data.std": (0.229, 0.224, 0.225)}),
         ),
@@ -62,7 +62,7 @@ _OPTIMISATION = Section(
             "AdamW, one set of hyper-parameters for all sizes",
             "optimisation",
             "paper",
-            ("recipes._published_aimv1", "training.optimizers.build_optimizer"),
+            ("recipes.published.published_aimv1", "training.optimizers.build_optimizer"),
             _PUBLISHED,
         ),
         _row("Peak learning rate 1e-3", "paper", "peak_lr", 1e-3),
@@ -82,7 +82,7 @@ _OPTIMISATION = Section(
             "Weight decay 0.05, multiplied by the rate: ordinary AdamW",
             "ml-l3m",
             "released code",
-            ("recipes.TrainingRecipe.decay", "training.optimizers.torch_decay"),
+            ("recipes.training.TrainingRecipe.decay", "training.optimizers.torch_decay"),
             (*_PUBLISHED, "training/test_optimizers.py::test_ordinary_decay_is_multiplied_by_the_learning_rate"),
             "05: 3. The real thing",
             values(_PRESET, {"training.weight_decay": 0.05, "training.decay": "ordinary"}),
@@ -92,7 +92,7 @@ _OPTIMISATION = Section(
             "Crop scale 0.4 … 1 (ratio 0.75 … 1.33, bicubic and flip 0.5 are second-hand)",
             "crop ablation",
             "paper",
-            ("recipes.DataRecipe.crop_scale", "data.transforms.training_view"),
+            ("recipes.data.DataRecipe.crop_scale", "data.transforms.training_view"),
             _PUBLISHED,
             "01: A batch",
             values(
@@ -144,7 +144,7 @@ _ABLATIONS = Section(
             "Targets: normalised pixels, or raw ones",
             "Table 3",
             "paper",
-            ("recipes.ObjectiveRecipe.target", "model.objective.pixel_targets"),
+            ("recipes.decoder.ObjectiveRecipe.target", "model.objective.pixel_targets"),
             ("model/test_objective.py::test_raw_targets_are_the_next_patches_as_they_are",),
             "05: 5. Three choices, three seeds",
         ),
@@ -154,7 +154,7 @@ _ABLATIONS = Section(
             "Attention: causal or prefix in pre-training",
             "Table 3",
             "paper",
-            ("recipes.ObjectiveRecipe.encoder_attention", "data.batches.draw_prefix_length"),
+            ("recipes.decoder.ObjectiveRecipe.encoder_attention", "data.batches.draw_prefix_length"),
             ("data/test_batches.py::test_prefix_lengths_of_the_ablations",),
             "05: 5. Three choices, three seeds",
         ),
@@ -162,7 +162,7 @@ _ABLATIONS = Section(
             "Head: none, or MLPs; widths 512 … 2048, depths 6 … 12",
             "Table 3",
             "paper",
-            ("recipes.PixelHeadRecipe.width", "recipes.PixelHeadRecipe.depth"),
+            ("recipes.decoder.PixelHeadRecipe.width", "recipes.decoder.PixelHeadRecipe.depth"),
             ("model/test_aimv1.py::test_a_head_of_depth_zero_is_one_linear_layer",),
             "05: 5. Three choices, three seeds",
         ),
@@ -171,7 +171,7 @@ _ABLATIONS = Section(
             "Crop scale from 0.08, 0.4 or 1.0",
             "Table 3",
             "paper",
-            ("recipes.DataRecipe.crop_scale",),
+            ("recipes.data.DataRecipe.crop_scale",),
             ("data/test_transforms.py::test_boxes_have_the_areas_and_ratios_asked_for",),
         ),
         _absent("Masked prediction of 50 % or 75 %", "ablations", "rival objectives are to come (notebook 11)"),

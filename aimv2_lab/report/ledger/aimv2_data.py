@@ -11,7 +11,7 @@ def _source(name: str, pairs: str, share: str) -> Entry:
         f"{name}: {pairs} pairs, drawn with {share}",
         "Table 2",
         "paper",
-        ("mixtures.AIMV2_MIXTURE", "data.order.MixedOrder"),
+        ("recipes.mixtures.AIMV2_MIXTURE", "data.order.MixedOrder"),
         (
             "test_full_scale.py::test_the_mixtures_are_the_papers",
             "data/test_order.py::test_every_block_holds_the_shares_exactly",

@@ -12,7 +12,7 @@ _DECODER = Section(
             "Decoder width 1024 and 12 layers for every encoder (Table 1 prints the two swapped; Table 9 settles it)",
             "Tables 1, 9e, 9f",
             "paper",
-            ("recipes.PAPER_DECODER",),
+            ("recipes.published.PAPER_DECODER",),
             (_ONE_DECODER,),
             "06: 3. The real thing",
             values("aimv2-large-224", {"decoder.width": 1024, "decoder.depth": 12})
@@ -22,7 +22,7 @@ _DECODER = Section(
             "8 heads, hidden width 2816, RMSNorm eps 1e-5, no biases in the blocks",
             "ml-l3m",
             "released code",
-            ("recipes.PAPER_DECODER",),
+            ("recipes.published.PAPER_DECODER",),
             (
                 _ONE_DECODER,
                 "model/test_encoder.py::test_large_with_its_decoder_counts_as_the_released_training_code_but_for_one_text_slot",

@@ -2,7 +2,7 @@
 
 from aimv2_lab.report.ledger.entries import Entry, Section, values
 
-_SIZE = ("recipes.PRESETS", "recipes.EncoderRecipe")
+_SIZE = ("recipes.presets.PRESETS", "recipes.encoder.EncoderRecipe")
 _SIZE_TESTS = (
     "test_recipes.py::test_the_published_encoders_and_their_one_decoder",
     "model/test_encoder.py::test_parameter_counts_are_the_published_ones",
@@ -37,7 +37,7 @@ _SIZES = Section(
             "Patches of 14 px, 224 px, so 256 patches of 588 values",
             "Table 1, section 2.1",
             "paper",
-            ("recipes.EncoderRecipe.patch_size", "recipe_parts._PatchGrid.patches"),
+            ("recipes.encoder.EncoderRecipe.patch_size", "recipes.encoder._PatchGrid.patches"),
             ("test_recipes.py::test_the_published_encoders_and_their_one_decoder",),
             "02: 2. Patches by hand",
             values(
@@ -55,7 +55,7 @@ _SIZES = Section(
             "learning rate here is large's",
             "timm, transformers",
             "our choice",
-            ("recipes.PRESETS",),
+            ("recipes.presets.PRESETS",),
             ("test_recipes.py::test_the_published_encoders_and_their_one_decoder",),
             _SIZE_LESSON,
             values(
@@ -111,7 +111,7 @@ _ENCODER = Section(
             "Positions at 224, 336 and 448 px: a learned table, one vector per patch",
             "checkpoints",
             "released code",
-            ("model.encoder.VisionEncoder.positions", "recipes.EncoderRecipe.positions"),
+            ("model.encoder.VisionEncoder.positions", "recipes.encoder.EncoderRecipe.positions"),
             ("model/test_parity.py::test_features_and_gradients_are_equal",),
             "04: Part 3: positions",
             values("aimv2-large-224", {"encoder.positions": "learned"}),
@@ -205,7 +205,7 @@ _ENCODER = Section(
             "RMSNorm's eps is 1e-5",
             "ml-aim",
             "released code",
-            ("recipes.EncoderRecipe.norm_eps",),
+            ("recipes.encoder.EncoderRecipe.norm_eps",),
             ("model/test_parity.py::test_features_are_equal_where_eps_decides",),
             "04: Break it: the ε of another library",
             values("aimv2-large-224", {"encoder.norm_eps": 1e-5}),

@@ -13,7 +13,7 @@ _COST = "08: 3. What will it cost?"
 
 def _row(states: str, lesson: str, field: str, stated: object, extra_tests: tuple[str, ...] = ()) -> Entry:
     """A row of Table A1 that one field of the training recipe holds."""
-    names = (f"recipes.TrainingRecipe.{field}",)
+    names = (f"recipes.training.TrainingRecipe.{field}",)
     held = values(_PRESET, {f"training.{field}": stated})
     return Entry(states, "Table A1", "paper", names, _PUBLISHED + extra_tests, lesson, held)
 
@@ -44,7 +44,7 @@ _TABLE_A1 = Section(
             "Peak learning rate 1e-3 (L), 8e-4 (H), 8e-4 (1B), 4e-4 (3B)",
             "Table A1",
             "paper",
-            ("recipes.TrainingRecipe.peak_lr",),
+            ("recipes.training.TrainingRecipe.peak_lr",),
             ("test_recipes.py::test_the_published_encoders_and_their_one_decoder", *_SCHEDULE),
             _RATE,
             values("aimv2-large-224", {"training.peak_lr": 1e-3})
@@ -101,7 +101,7 @@ _LEFT_OPEN = Section(
             "Adam's eps 1e-8",
             "ml-l3m",
             "released code",
-            ("recipes.TrainingRecipe.adam_eps",),
+            ("recipes.training.TrainingRecipe.adam_eps",),
             _PUBLISHED,
             _ADAM,
             values(_PRESET, {"training.adam_eps": 1e-8}),
@@ -110,7 +110,7 @@ _LEFT_OPEN = Section(
             "The warm-up starts at 1e-6",
             "ml-l3m",
             "released code",
-            ("recipes.TrainingRecipe.warmup_start_lr",),
+            ("recipes.training.TrainingRecipe.warmup_start_lr",),
             (*_PUBLISHED, *_SCHEDULE),
             _RATE,
             values(_PRESET, {"training.warmup_start_lr": 1e-6}),
@@ -127,7 +127,7 @@ _LEFT_OPEN = Section(
             "bfloat16 autocast over float32 weights, losses in float32",
             "ml-l3m",
             "released code",
-            ("recipes.TrainingRecipe.precision", "training.engine.LocalEngine.forward"),
+            ("recipes.training.TrainingRecipe.precision", "training.engine.LocalEngine.forward"),
             (*_PUBLISHED, "model/test_objective.py::test_errors_of_bfloat16_outputs_are_taken_in_float32"),
             _COST,
             values(_PRESET, {"training.precision": "bfloat16"}),
@@ -137,7 +137,7 @@ _LEFT_OPEN = Section(
             "trains with ImageNet's",
             "checkpoints' configurations",
             "released code",
-            ("recipes.DataRecipe.mean", "recipes.DataRecipe.std"),
+            ("recipes.data.DataRecipe.mean", "recipes.data.DataRecipe.std"),
             (*_PUBLISHED, "data/test_transforms.py::test_normalisation_is_the_recipes"),
             "01: A batch",
             values(
@@ -152,7 +152,7 @@ _LEFT_OPEN = Section(
             "Micro-batches of 128 per device",
             "ml-l3m",
             "released code",
-            ("recipes.TrainingRecipe.micro_batch_size",),
+            ("recipes.training.TrainingRecipe.micro_batch_size",),
             ("training/test_step.py::test_micro_batches_change_nothing",),
             _COST,
             values(_PRESET, {"training.micro_batch_size": 128}),

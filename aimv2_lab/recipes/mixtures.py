@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aimv2_lab.recipe_parts import MixturePart
+from aimv2_lab.recipes.data import MixturePart
 
 _RECAPTIONED = "json.re_caption"  # of Recap-DataComp-1B, by another model than the paper's captions: our choice
 _DFN, _COYO, _DATACOMP, _IMAGENET = "./dfn/shards", "./coyo/shards", "./datacomp_1b/shards", "./imagenet"

@@ -1,0 +1,54 @@
+"""Every number of a run, in frozen dataclasses, and the named presets: the one dial of the project.
+
+`recipe("tiny")` trains on a laptop in minutes, `recipe("aimv2-large-224")` is the paper's model, `recipe("aim-600m")`
+its predecessor, AIM v1. A recipe says everything that decides a result: two runs with equal recipes, data and software
+see the same batches and draw the same prefixes. `published` says of every number of a full-scale preset where it comes
+from.
+
+Sources in this package's comments: "paper" is AIMv2 (arXiv 2411.14402), "AIM v1" its predecessor (arXiv 2401.08541),
+"released code" is Apple's public inference and training code, "our choice" is ours.
+"""
+
+from aimv2_lab.recipes.data import CLASSES, IMAGENET_MEAN, IMAGENET_STD, DataRecipe, MixturePart
+from aimv2_lab.recipes.decoder import DecoderRecipe, EncoderAttention, ObjectiveRecipe, PixelHeadRecipe, PixelTarget
+from aimv2_lab.recipes.encoder import EncoderRecipe, TrunkRecipe
+from aimv2_lab.recipes.kinds import (
+    AIMv1Recipe,
+    AnyRecipe,
+    FinetuneRecipe,
+    PretrainingRecipe,
+    Recipe,
+    any_recipe_from_json,
+    differences,
+)
+from aimv2_lab.recipes.presets import PRESETS, recipe
+from aimv2_lab.recipes.published import PAPER_DECODER
+from aimv2_lab.recipes.training import EngineRecipe, OptimizerName, TrainingRecipe
+
+__all__ = [
+    "CLASSES",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "PAPER_DECODER",
+    "PRESETS",
+    "AIMv1Recipe",
+    "AnyRecipe",
+    "DataRecipe",
+    "DecoderRecipe",
+    "EncoderAttention",
+    "EncoderRecipe",
+    "EngineRecipe",
+    "FinetuneRecipe",
+    "MixturePart",
+    "ObjectiveRecipe",
+    "OptimizerName",
+    "PixelHeadRecipe",
+    "PixelTarget",
+    "PretrainingRecipe",
+    "Recipe",
+    "TrainingRecipe",
+    "TrunkRecipe",
+    "any_recipe_from_json",
+    "differences",
+    "recipe",
+]

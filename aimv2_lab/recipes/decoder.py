@@ -1,0 +1,64 @@
+"""What stands behind the encoder: AIMv2's decoder, AIM v1's head, and what they are to predict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from aimv2_lab.fields import check_multiple, check_range
+
+EncoderAttention = Literal["prefix", "causal", "bidirectional"]
+PixelTarget = Literal["standardised", "raw"]
+
+
+@dataclass(frozen=True)
+class DecoderRecipe:
+    """The causal multimodal decoder over projected image features, a start vector and the caption.
+
+    Source: width 1024 and depth 12 for every encoder size, vocabulary and 77 text tokens from the paper (section 2.2,
+    ablations of Table 9); heads, hidden width, text positions from the released training code.
+    """
+
+    width: int
+    depth: int
+    heads: int
+    hidden: int
+    vocabulary: int = 32_000
+    text_tokens: int = 77
+    norm_eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        check_multiple("decoder.width", self.width, "decoder.heads", self.heads)
+        for name, least in (("depth", 1), ("hidden", 1), ("vocabulary", 2), ("text_tokens", 2)):
+            check_range(f"decoder.{name}", getattr(self, name), least)
+
+
+@dataclass(frozen=True)
+class PixelHeadRecipe:
+    """AIM v1's head: MLP blocks on every patch alone, thrown away after training. Depth 0 is a single linear layer.
+
+    Source: AIM v1, its architecture (12 blocks of width 2048 for every trunk); eps from the released training code,
+    which has 1e-5 where the released inference code of the trunk has 1e-6.
+    """
+
+    width: int = 2048
+    depth: int = 12
+    norm_eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        check_range("head.depth", self.depth, 0)
+        check_multiple("head.width", self.width, "sine-cosine waves per frequency", 4)
+
+
+@dataclass(frozen=True)
+class ObjectiveRecipe:
+    """What is predicted and how it is weighed: total = text + pixel_weight * pixel (paper, section 2.1).
+
+    `encoder_attention` other than "prefix" is for ablations: "causal" has no prefix, "bidirectional" hides nothing
+    from the encoder, so that no pixel prediction may count and only the caption is learned. So is `target` "raw": the
+    patch's normalised pixels as they are, not standardised patch by patch.
+    """
+
+    pixel_weight: float = 0.4
+    encoder_attention: EncoderAttention = "prefix"
+    target: PixelTarget = "standardised"
