@@ -8,7 +8,6 @@ is launched as pre-training is: docs/launch.md.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import sys
 from collections.abc import Sequence
@@ -17,11 +16,15 @@ from typing import Annotated
 
 import tyro
 
-from aimv2_lab.launch.command import end_plainly, read_mixture, speaks
+from aimv2_lab.launch.command import end_plainly, speaks
 from aimv2_lab.launch.pretrain import train_as_launched
+from aimv2_lab.launch.start import Choice, start_recipe
 from aimv2_lab.recipes import FinetuneRecipe
 from aimv2_lab.training.finetune import MODEL, finetune, finetune_recipe
 from aimv2_lab.training.run import read_metrics
+
+PROGRAM = "python -m aimv2_lab.launch.finetune"
+METHODS = Choice("method", ("full", "lora", "frozen"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,21 +42,11 @@ class FinetuneOptions:
 
 def read_options(arguments: Sequence[str]) -> FinetuneOptions:
     """The options of a command line: the checkpoint's recipe, on the data named, with the fields set beside it."""
-    own = argparse.ArgumentParser(
-        prog="python -m aimv2_lab.launch.finetune",
-        description=__doc__,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help="--start" not in " ".join(arguments),
-    )
-    own.add_argument("--start", required=True)
-    own.add_argument("--method", choices=("full", "lora", "frozen"), default="full")
-    own.add_argument("--data", required=True)
-    own.add_argument("--local_rank", help=argparse.SUPPRESS)  # see `named_preset`
-    named, rest = own.parse_known_args(arguments)
-    data = {"data.mixture": read_mixture(named.data)} if named.data.endswith(".json") else {"data.source": named.data}
-    default = FinetuneOptions(finetune_recipe(named.start, named.method).change(data), named.data)
-    return tyro.cli(FinetuneOptions, default=default, args=rest, prog=own.prog, console_outputs=speaks())
+    found, data, rest = start_recipe(arguments, PROGRAM, __doc__, METHODS, finetune_recipe)
+    if not data:
+        raise ValueError("name labelled pictures: --data FOLDER, FILE, HUB_NAME or SOURCES.json")
+    default = FinetuneOptions(found, data)
+    return tyro.cli(FinetuneOptions, default=default, args=rest, prog=PROGRAM, console_outputs=speaks())
 
 
 def run_finetuning(options: FinetuneOptions) -> None:

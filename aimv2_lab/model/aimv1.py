@@ -9,7 +9,7 @@ from aimv2_lab.model.decoder import Predictions
 from aimv2_lab.model.encoder import VisionEncoder
 from aimv2_lab.model.layers import MLP
 from aimv2_lab.model.positions import sincos_positions
-from aimv2_lab.recipes import AIMv1Recipe, PixelHeadRecipe, TrunkRecipe
+from aimv2_lab.recipes import AIMv1Recipe, EncoderRecipe, PixelHeadRecipe, TrunkRecipe
 
 
 class AIMv1Trunk(VisionEncoder):
@@ -21,6 +21,11 @@ class AIMv1Trunk(VisionEncoder):
     norm_type = nn.LayerNorm
     feed_forward_type = MLP
     recipe_type = TrunkRecipe
+
+
+def encoder_of(recipe: EncoderRecipe | TrunkRecipe) -> VisionEncoder:
+    """The encoder that a recipe describes, AIMv2's or AIM v1's, drawn from torch's global generator."""
+    return AIMv1Trunk(recipe) if isinstance(recipe, TrunkRecipe) else VisionEncoder(recipe)
 
 
 class HeadBlock(nn.Module):

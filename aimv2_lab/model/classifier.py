@@ -7,10 +7,9 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aimv2_lab.model.aimv1 import AIMv1Trunk
-from aimv2_lab.model.encoder import VisionEncoder
+from aimv2_lab.model.aimv1 import encoder_of
 from aimv2_lab.model.pooling import AttentivePooling
-from aimv2_lab.recipes import FinetuneRecipe, TrunkRecipe
+from aimv2_lab.recipes import FinetuneRecipe
 
 
 class Classifier(nn.Module):
@@ -28,8 +27,7 @@ class Classifier(nn.Module):
                 "classes is empty: a classifier needs to know how many; those of the data are not read yet"
             )
         self.recipe = recipe
-        trunk = AIMv1Trunk if isinstance(recipe.encoder, TrunkRecipe) else VisionEncoder
-        self.encoder: VisionEncoder = trunk(recipe.encoder)
+        self.encoder = encoder_of(recipe.encoder)
         self.pooling = AttentivePooling(recipe.encoder.width, recipe.encoder.heads)
         self.head = nn.Linear(recipe.encoder.width, len(recipe.classes))
         nn.init.zeros_(self.head.weight)

@@ -7,10 +7,11 @@ from typing import overload
 from aimv2_lab.model.aimv1 import AIMv1
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.classifier import Classifier
-from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe, FinetuneRecipe, PretrainingRecipe, Recipe
+from aimv2_lab.model.two_towers import TwoTowers
+from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe, ContrastiveRecipe, FinetuneRecipe, PretrainingRecipe, Recipe
 
 PretrainingModel = AIMv2 | AIMv1
-AnyModel = PretrainingModel | Classifier
+AnyModel = PretrainingModel | Classifier | TwoTowers
 
 
 @overload
@@ -20,6 +21,8 @@ def model_of(recipe: AIMv1Recipe) -> AIMv1: ...
 @overload
 def model_of(recipe: FinetuneRecipe) -> Classifier: ...
 @overload
+def model_of(recipe: ContrastiveRecipe) -> TwoTowers: ...
+@overload
 def model_of(recipe: PretrainingRecipe) -> PretrainingModel: ...
 @overload
 def model_of(recipe: AnyRecipe) -> AnyModel: ...
@@ -27,4 +30,6 @@ def model_of(recipe: AnyRecipe) -> AnyModel:
     """The model that a recipe describes, drawn from torch's global generator."""
     if isinstance(recipe, FinetuneRecipe):
         return Classifier(recipe)
+    if isinstance(recipe, ContrastiveRecipe):
+        return TwoTowers(recipe)
     return AIMv1(recipe) if isinstance(recipe, AIMv1Recipe) else AIMv2(recipe)

@@ -26,3 +26,17 @@ class AttentivePooling(nn.Module):
         keys, values = rearrange(self.keys_values(features), "b i (two h d) -> two b h i d", two=2, h=self.heads)
         query = rearrange(self.query, "(h d) -> h 1 d", h=self.heads).expand(len(features), -1, -1, -1)
         return rearrange(attend(query, keys, values), "b h 1 d -> b (h d)")
+
+
+class PoolingHead(nn.Module):
+    """Attentive pooling and a linear layer with bias, as the released LiT model's image tower ends. Source: released
+    code."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.pooling = AttentivePooling(width, heads)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """One vector (B, D) of features (B, I, D)."""
+        return self.out(self.pooling(features))

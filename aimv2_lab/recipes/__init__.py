@@ -9,19 +9,14 @@ Sources in this package's comments: "paper" is AIMv2 (arXiv 2411.14402), "AIM v1
 "released code" is Apple's public inference and training code, "our choice" is ours.
 """
 
+from aimv2_lab.recipes.contrastive import ContrastiveRecipe, TextTowerRecipe
 from aimv2_lab.recipes.data import CLASSES, IMAGENET_MEAN, IMAGENET_STD, DataRecipe, MixturePart
 from aimv2_lab.recipes.decoder import DecoderRecipe, EncoderAttention, ObjectiveRecipe, PixelHeadRecipe, PixelTarget
 from aimv2_lab.recipes.encoder import EncoderRecipe, TrunkRecipe
-from aimv2_lab.recipes.kinds import (
-    AIMv1Recipe,
-    AnyRecipe,
-    FinetuneRecipe,
-    PretrainingRecipe,
-    Recipe,
-    any_recipe_from_json,
-    differences,
-)
+from aimv2_lab.recipes.finetuning import FinetuneRecipe
+from aimv2_lab.recipes.kinds import AdditiveRecipe, AnyRecipe, PretrainingRecipe, any_recipe_from_json, differences
 from aimv2_lab.recipes.presets import PRESETS, recipe
+from aimv2_lab.recipes.pretraining import AIMv1Recipe, Recipe
 from aimv2_lab.recipes.published import PAPER_DECODER
 from aimv2_lab.recipes.training import EngineRecipe, OptimizerName, TrainingRecipe
 
@@ -32,7 +27,9 @@ __all__ = [
     "PAPER_DECODER",
     "PRESETS",
     "AIMv1Recipe",
+    "AdditiveRecipe",
     "AnyRecipe",
+    "ContrastiveRecipe",
     "DataRecipe",
     "DecoderRecipe",
     "EncoderAttention",
@@ -46,6 +43,7 @@ __all__ = [
     "PixelTarget",
     "PretrainingRecipe",
     "Recipe",
+    "TextTowerRecipe",
     "TrainingRecipe",
     "TrunkRecipe",
     "any_recipe_from_json",

@@ -10,7 +10,8 @@ from aimv2_lab.fields import unknown_name
 from aimv2_lab.recipes.data import IMAGENET_MEAN, IMAGENET_STD, DataRecipe
 from aimv2_lab.recipes.decoder import DecoderRecipe, PixelHeadRecipe
 from aimv2_lab.recipes.encoder import EncoderRecipe, TrunkRecipe
-from aimv2_lab.recipes.kinds import AIMv1Recipe, PretrainingRecipe, Recipe
+from aimv2_lab.recipes.kinds import PretrainingRecipe
+from aimv2_lab.recipes.pretraining import AIMv1Recipe, Recipe
 from aimv2_lab.recipes.published import AIMV1_SIZES, SIZES, published, published_aimv1
 from aimv2_lab.recipes.training import TrainingRecipe
 

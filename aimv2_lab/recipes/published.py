@@ -7,8 +7,8 @@ from dataclasses import replace
 from aimv2_lab.recipes.data import IMAGENET_MEAN, IMAGENET_STD, DataRecipe
 from aimv2_lab.recipes.decoder import DecoderRecipe
 from aimv2_lab.recipes.encoder import EncoderRecipe, TrunkRecipe
-from aimv2_lab.recipes.kinds import AIMv1Recipe, Recipe
 from aimv2_lab.recipes.mixtures import ADAPTATION_MIXTURE, AIMV1_MIXTURE, AIMV2_MIXTURE
+from aimv2_lab.recipes.pretraining import AIMv1Recipe, Recipe
 from aimv2_lab.recipes.training import TrainingRecipe
 
 # Width, depth, heads, SwiGLU hidden width and peak learning rate by encoder size. Base is in the released code only;

@@ -21,10 +21,10 @@ from aimv2_lab.data.tokenizer import CaptionTokenizer, load_tokenizer
 from aimv2_lab.model.aimv1 import AIMv1
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.models import AnyModel, model_of
-from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe, FinetuneRecipe, Recipe
+from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe, ContrastiveRecipe, FinetuneRecipe, Recipe
 from aimv2_lab.training.agreement import in_common
+from aimv2_lab.training.beginnings import build_classifier, build_two_towers
 from aimv2_lab.training.checkpoint import checkpoint_place, load_checkpoint, save_checkpoint
-from aimv2_lab.training.classifier import build_classifier
 from aimv2_lab.training.engine import Engine, LocalEngine, pick_device
 from aimv2_lab.training.feed import Feed
 from aimv2_lab.training.garbage import quiet_garbage_collection
@@ -68,11 +68,15 @@ def build_model(recipe: AIMv1Recipe) -> AIMv1: ...
 @overload
 def build_model(recipe: AnyRecipe) -> AnyModel: ...
 def build_model(recipe: AnyRecipe) -> AnyModel:
-    """A freshly drawn model; the same for the same seed, whatever was drawn before. Fine-tuning's has the encoder of
-    its start, and raises as `build_classifier` does."""
+    """A freshly drawn model; the same for the same seed, whatever was drawn before.
+
+    Where the recipe has a start, with its encoder; raises as `build_classifier` and `build_two_towers` do.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.training.seed)
-        return build_classifier(recipe) if isinstance(recipe, FinetuneRecipe) else model_of(recipe)
+        if isinstance(recipe, FinetuneRecipe):
+            return build_classifier(recipe)
+        return build_two_towers(recipe) if isinstance(recipe, ContrastiveRecipe) else model_of(recipe)
 
 
 def open_data(recipe: AnyRecipe, run: Path | None = None) -> RunData:
@@ -85,19 +89,19 @@ def open_data(recipe: AnyRecipe, run: Path | None = None) -> RunData:
     tokenizer: CaptionTokenizer | ClassTokenizer | None = None
     if isinstance(recipe, FinetuneRecipe):
         tokenizer = ClassTokenizer(recipe.classes)
-    elif isinstance(recipe, Recipe):
+    elif isinstance(recipe, Recipe | ContrastiveRecipe):
         tokenizer = _open_tokenizer(recipe, splits[0], run)
     training, validation = (PairDataset(s, tokenizer, recipe, training=s is splits[0]) for s in splits)
     return RunData(training, validation, tokenizer)
 
 
-def _open_tokenizer(recipe: Recipe, source: MixedSource, run: Path | None) -> CaptionTokenizer:
+def _open_tokenizer(recipe: Recipe | ContrastiveRecipe, source: MixedSource, run: Path | None) -> CaptionTokenizer:
     """The run's tokenizer, or else the recipe's; raises ValueError when the recipe's vocabulary is smaller."""
     if run is not None and is_run(run):
         tokenizer = load_tokenizer(str(run / TOKENIZER))
     else:
-        tokenizer = load_tokenizer(recipe.data.tokenizer, recipe.decoder.vocabulary, lambda: _captions(source))
-    tokenizer.check_vocabulary(recipe.decoder.vocabulary)
+        tokenizer = load_tokenizer(recipe.data.tokenizer, recipe.vocabulary, lambda: _captions(source))
+    tokenizer.check_vocabulary(recipe.vocabulary)
     return tokenizer
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from aimv2_lab.data.batches import Batch
 from aimv2_lab.model.classifier import ClassLosses, class_losses
 from aimv2_lab.model.objective import LossCounts, Losses, losses
-from aimv2_lab.recipes import AnyRecipe, FinetuneRecipe, PretrainingRecipe
+from aimv2_lab.recipes import AdditiveRecipe, AnyRecipe, ContrastiveRecipe, FinetuneRecipe, PretrainingRecipe
+from aimv2_lab.training.contrastive import ContrastiveStepResult, contrastive_step
 from aimv2_lab.training.engine import Engine, Predictor
 
 
@@ -32,7 +33,7 @@ class ClassStepResult(NamedTuple):
     gradient_norm: Tensor
 
 
-AnyStepResult = StepResult | ClassStepResult
+AnyStepResult = StepResult | ClassStepResult | ContrastiveStepResult
 
 
 def loss_counts(batch: Batch, recipe: AnyRecipe) -> LossCounts:
@@ -45,8 +46,12 @@ def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe:
 @overload
 def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe: FinetuneRecipe) -> ClassLosses: ...
 @overload
-def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe: AnyRecipe) -> Losses | ClassLosses: ...
-def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe: AnyRecipe) -> Losses | ClassLosses:
+def batch_losses(
+    predictor: Predictor, batch: Batch, counts: LossCounts, recipe: AdditiveRecipe
+) -> Losses | ClassLosses: ...
+def batch_losses(
+    predictor: Predictor, batch: Batch, counts: LossCounts, recipe: AdditiveRecipe
+) -> Losses | ClassLosses:
     """The share of one (micro-)batch in the losses of the global batch that `counts` describes."""
     if isinstance(recipe, FinetuneRecipe):
         return class_losses(predictor.forward(batch.images), batch.tokens[:, 0], counts.tokens)
@@ -66,7 +71,7 @@ def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe:
     )
 
 
-def mean_losses(sums: Sequence[float], counts: LossCounts, recipe: AnyRecipe) -> dict[str, float]:
+def mean_losses(sums: Sequence[float], counts: LossCounts, recipe: AdditiveRecipe) -> dict[str, float]:
     """Losses by name from the sums that `batch_losses` gives with counts of one."""
     patches, tokens = (max(count, 1) for count in counts)
     if isinstance(recipe, FinetuneRecipe):
@@ -86,8 +91,11 @@ def train_step(engine: Engine, batch: Batch, counts: LossCounts, recipe: AnyReci
 def train_step(engine: Engine, batch: Batch, counts: LossCounts, recipe: AnyRecipe) -> AnyStepResult:
     """Forward and backward over this rank's micro-batches, then one update.
 
-    `counts` are the global batch's, so that the micro-batches' losses are shares that add up.
+    `counts` are the global batch's, so that the micro-batches' losses are shares that add up. A contrastive loss, which
+    is no such sum, has a step of its own.
     """
+    if isinstance(recipe, ContrastiveRecipe):
+        return contrastive_step(engine, batch, recipe)
     shares = []
     for micro_batch in batch.split(recipe.training.micro_batch_size):
         share = batch_losses(engine, micro_batch, counts, recipe)

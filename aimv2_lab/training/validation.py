@@ -5,15 +5,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 
 import torch
 
-from aimv2_lab.data.batches import PairDataset, batches
+from aimv2_lab.data.batches import Batch, PairDataset, batches
 from aimv2_lab.data.damage import DamageLog, Replacement
 from aimv2_lab.model.objective import LossCounts
-from aimv2_lab.recipes import AnyRecipe
+from aimv2_lab.model.two_towers import ContrastiveLosses, Embeddings, contrastive_losses
+from aimv2_lab.recipes import AdditiveRecipe, AnyRecipe, ContrastiveRecipe
+from aimv2_lab.training.contrastive import embeddings, joined
 from aimv2_lab.training.engine import Engine
+from aimv2_lab.training.ranks import Ranks
 from aimv2_lab.training.step import batch_losses, loss_counts, mean_losses
 
 
@@ -28,23 +32,63 @@ def validation_losses(engine: Engine, dataset: PairDataset, recipe: AnyRecipe, r
     ranks, micro = engine.ranks, recipe.training.micro_batch_size
     pairs = _validation_pairs(dataset, recipe, ranks.is_first)
     rounds = -(-pairs // (micro * ranks.size))
-    sums, patches, tokens, replaced = torch.zeros((), dtype=torch.float64), 0, 0, list[Replacement]()
+    found = _Embedded(recipe) if isinstance(recipe, ContrastiveRecipe) else _Summed(recipe)
+    replaced = list[Replacement]()
     engine.model.eval()
     parts = batches(dataset, micro * ranks.size, 0, rounds, recipe.data.workers, ranks.rank, ranks.size)
     for number, batch in enumerate(parts):
         counted = min(max(pairs - (number * ranks.size + ranks.rank) * micro, 0), micro)
         part = batch.rows(torch.arange(counted)) if counted else batch
-        shares = torch.stack(batch_losses(engine, part.to(engine.device), LossCounts(1, 1), recipe)).double().cpu()
-        sums = sums + (shares if counted else torch.zeros_like(shares))
-        if counted:
-            counts = loss_counts(part, recipe)
-            patches, tokens = patches + counts.patches, tokens + counts.tokens
-            replaced += batch.replaced
+        found.add(engine, part.to(engine.device), counts=counted > 0)
+        replaced += batch.replaced if counted else ()
     engine.model.train()
-    patches, tokens = ranks.sum(patches, tokens)
-    found = [one for one in ranks.joined(replaced) if one.position < pairs]
-    ranks.on_first(partial(_record, found, dataset, recipe, run, pairs))
-    return mean_losses(ranks.sum(*sums.tolist()), LossCounts(patches, tokens), recipe)
+    damaged = [one for one in ranks.joined(replaced) if one.position < pairs]
+    ranks.on_first(partial(_record, damaged, dataset, recipe, run, pairs))
+    return found.means(ranks)
+
+
+class _Summed:
+    """Losses that are sums over pairs."""
+
+    def __init__(self, recipe: AdditiveRecipe) -> None:
+        self.recipe = recipe
+        self.sums, self.patches, self.tokens = torch.zeros((), dtype=torch.float64), 0, 0
+
+    def add(self, engine: Engine, part: Batch, counts: bool) -> None:
+        """Pass a micro-batch through the model, and add up its losses where it counts."""
+        shares = torch.stack(batch_losses(engine, part, LossCounts(1, 1), self.recipe)).double().cpu()
+        self.sums = self.sums + (shares if counts else torch.zeros_like(shares))
+        if counts:
+            more = loss_counts(part, self.recipe)
+            self.patches, self.tokens = self.patches + more.patches, self.tokens + more.tokens
+
+    def means(self, ranks: Ranks) -> dict[str, float]:
+        """The losses of all ranks, by name."""
+        counts = LossCounts(*ranks.sum(self.patches, self.tokens))
+        return mean_losses(ranks.sum(*self.sums.tolist()), counts, self.recipe)
+
+
+class _Embedded:
+    """Contrastive losses: of batches as large as in training, each held against itself, in the order of the pairs."""
+
+    def __init__(self, recipe: ContrastiveRecipe) -> None:
+        self.recipe = recipe
+        self.said: list[Embeddings] = []
+
+    def add(self, engine: Engine, part: Batch, counts: bool) -> None:
+        """Pass a micro-batch through the towers, and keep what they say where it counts."""
+        found = embeddings(engine, part)
+        self.said += [Embeddings._make(value.cpu() for value in found)] if counts else []
+
+    def means(self, ranks: Ranks) -> dict[str, float]:
+        """The losses of all ranks, by name; a last batch that is smaller is left out unless it is the only one."""
+        said = joined([found for turn in zip_longest(*ranks.gather(self.said)) for found in turn if found is not None])
+        size = min(self.recipe.training.batch_size, len(said.images))
+        parts = zip(said.images.split(size), said.texts.split(size), strict=True)
+        whole = [said._replace(images=images, texts=texts) for images, texts in parts if len(images) == size]
+        losses = [contrastive_losses(batch, batch.images, batch.texts, 0, self.recipe.loss) for batch in whole]
+        means = torch.tensor(losses, dtype=torch.float64).mean(dim=0).tolist()
+        return dict(zip(ContrastiveLosses._fields, means, strict=True))
 
 
 def _record(found: Sequence[Replacement], dataset: PairDataset, recipe: AnyRecipe, run: Path, pairs: int) -> None:

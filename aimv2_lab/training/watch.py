@@ -14,7 +14,7 @@ import torch
 
 from aimv2_lab.formats.folder import newest_checkpoint
 from aimv2_lab.model.objective import LossCounts
-from aimv2_lab.recipes import AnyRecipe, FinetuneRecipe
+from aimv2_lab.recipes import AnyRecipe, PretrainingRecipe
 from aimv2_lab.training.engine import Engine
 from aimv2_lab.training.feed import Feed
 from aimv2_lab.training.flops import flops_utilisation
@@ -93,7 +93,7 @@ class Watch:
         about = torch.cuda.get_device_properties(self.engine.device)
         rates = {"gpu_memory_gib": torch.cuda.max_memory_allocated(self.engine.device) / 2**30}
         gpu = gpu_at_hand(about.name, about.total_memory)
-        if gpu and not isinstance(self.recipe, FinetuneRecipe):  # whose FLOPs are not counted
+        if gpu and isinstance(self.recipe, PretrainingRecipe):  # of others FLOPs are not counted
             one, tokens = images_per_second / self.engine.ranks.size, round(self._tokens / self._images)
             rates["model_flops_utilisation"] = flops_utilisation(self.recipe, one, gpu.peak, tokens)
         return rates

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from aimv2_lab.model.models import AnyModel
-from aimv2_lab.recipes import AnyRecipe, EngineRecipe
+from aimv2_lab.recipes import AdditiveRecipe, EngineRecipe
 from aimv2_lab.training.blocks import prepare_blocks
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.estimate import peak_bytes
@@ -22,15 +22,17 @@ DEEP = SMALL.change({"encoder.depth": 6, "decoder.depth": 4})
 both_kinds = pytest.mark.parametrize("plan", [DEEP, SILENT], ids=["AIMv2", "AIM v1"])
 
 
-def prepared(plan: AnyRecipe, checkpointing: bool = False, compiled: bool = False) -> AnyModel:
+def prepared(plan: AdditiveRecipe, checkpointing: bool = False, compiled: bool = False) -> AnyModel:
     model = build_model(plan)
     prepare_blocks(model, EngineRecipe(activation_checkpointing=checkpointing, compile=compiled))
     return model
 
 
 def loss(model: AnyModel, seed: int = 0) -> Tensor:
-    batch = random_batch(seed, model.recipe)
-    return batch_losses(model, batch, loss_counts(batch, model.recipe), model.recipe).total
+    plan = model.recipe
+    assert isinstance(plan, AdditiveRecipe)
+    batch = random_batch(seed, plan)
+    return batch_losses(model, batch, loss_counts(batch, plan), plan).total
 
 
 def gradients(model: AnyModel) -> tuple[Tensor, ...]:
@@ -53,7 +55,7 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[torch.fx.GraphModul
 
 
 @both_kinds
-def test_recomputed_blocks_change_no_bit_and_keep_less(plan: AnyRecipe) -> None:
+def test_recomputed_blocks_change_no_bit_and_keep_less(plan: AdditiveRecipe) -> None:
     plain, recomputed = prepared(plan), prepared(plan, checkpointing=True)
     assert torch.equal(loss(plain), loss(recomputed))
     assert all(map(torch.equal, gradients(plain), gradients(recomputed)))
@@ -64,7 +66,7 @@ def test_recomputed_blocks_change_no_bit_and_keep_less(plan: AnyRecipe) -> None:
 @both_kinds
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_blocks_of_a_kind_are_compiled_once(
-    plan: AnyRecipe, checkpointing: bool, graphs: list[torch.fx.GraphModule]
+    plan: AdditiveRecipe, checkpointing: bool, graphs: list[torch.fx.GraphModule]
 ) -> None:
     """Ten blocks, two graphs: in the encoder with a mask, in the decoder without, or in AIM v1's trunk and head."""
     model, expected = prepared(plan, checkpointing, compiled=True), prepared(plan)
@@ -84,7 +86,7 @@ def test_micro_batches_of_other_lengths_are_not_compiled_each(graphs: list[torch
 
 
 @both_kinds
-def test_names_and_values_of_the_weights_stay(plan: AnyRecipe) -> None:
+def test_names_and_values_of_the_weights_stay(plan: AdditiveRecipe) -> None:
     plain = build_model(plan).state_dict()
     for options in ({"checkpointing": True}, {"compiled": True}, {"checkpointing": True, "compiled": True}):
         torch.testing.assert_close(prepared(plan, **options).state_dict(), plain, rtol=0, atol=0)

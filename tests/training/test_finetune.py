@@ -16,7 +16,7 @@ from aimv2_lab.formats.folder import load_model
 from aimv2_lab.model.aimv1 import AIMv1Trunk
 from aimv2_lab.model.classifier import Classifier
 from aimv2_lab.recipes import FinetuneRecipe, any_recipe_from_json
-from aimv2_lab.training.classifier import build_classifier
+from aimv2_lab.training.beginnings import build_classifier
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.finetune import MODEL, finetune
 from aimv2_lab.training.optimizers import build_optimizer, set_learning_rate

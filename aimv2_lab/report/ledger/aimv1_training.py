@@ -36,7 +36,7 @@ _DATA = Section(
             "Pictures alone; captions are not read",
             "pre-training data",
             "paper",
-            ("model.aimv1.AIMv1.forward", "recipes.kinds.AIMv1Recipe.text_tokens"),
+            ("model.aimv1.AIMv1.forward", "recipes.pretraining.AIMv1Recipe.text_tokens"),
             (
                 "model/test_aimv1.py::test_captions_are_refused",
                 "data/test_batches.py::test_a_recipe_without_text_needs_no_tokenizer_and_leaves_captions_alone",

@@ -1,0 +1,70 @@
+"""Teach a text tower to meet a trained encoder:  python -m aimv2_lab.launch.lit --start runs/small --data DIR
+
+This is LiT: the encoder of `--start`, a checkpoint or run folder of any recipe, stays as it is; its pooling head, the
+text tower and both projections are trained by CLIP's loss (`--loss sigmoid` has SigLIP's). `--size released` has the
+released model's text tower, `--size tiny` a small one for the generated world. Every field of the recipe can be set,
+e.g. `--training.batch-size 4096`. On many ranks it is launched as pre-training is: docs/launch.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from aimv2_lab.formats.folder import RECIPE_FILE, find_model, read_recipe
+from aimv2_lab.launch.command import end_plainly, speaks
+from aimv2_lab.launch.pretrain import train_as_launched
+from aimv2_lab.launch.start import Choice, start_recipe
+from aimv2_lab.recipes import ContrastiveRecipe
+from aimv2_lab.recipes.lit import LitSize, lit_recipe
+from aimv2_lab.training.run import read_metrics
+
+PROGRAM = "python -m aimv2_lab.launch.lit"
+SIZES = Choice("size", ("released", "tiny"))
+
+
+@dataclasses.dataclass(frozen=True)
+class LitOptions:
+    """A checkpoint, pairs and a run folder."""
+
+    recipe: Annotated[ContrastiveRecipe, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
+    data: str = ""
+    """Pairs, as launch.pretrain takes them. Default: those of the checkpoint's recipe."""
+    run: Path | None = None
+    """The run folder. An existing run is never overwritten."""
+    resume: bool = False
+    """Go on from the newest checkpoint of the run folder, or start if it holds no run."""
+
+
+def read_options(arguments: Sequence[str]) -> LitOptions:
+    """The options of a command line: the checkpoint's LiT recipe, on the data named, with the fields set beside it."""
+    found, data, rest = start_recipe(arguments, PROGRAM, __doc__, SIZES, _recipe)
+    default = LitOptions(found, data)
+    return tyro.cli(LitOptions, default=default, args=rest, prog=PROGRAM, console_outputs=speaks())
+
+
+def _recipe(start: str, size: LitSize) -> ContrastiveRecipe:
+    return lit_recipe(start, read_recipe(find_model(start) / RECIPE_FILE), size)
+
+
+def run_lit(options: LitOptions) -> None:
+    """Train, then print the last validation."""
+    run = options.run or Path("runs") / options.recipe.name
+    engine = train_as_launched(options.recipe, run, options.resume)
+    if engine.ranks.is_first:
+        last = read_metrics(run, "validation")[-1]
+        print(f"step {last['step']}: validation loss {last['total']:.3f}, {last['matched']:.1%} matched; run in {run}")
+
+
+def main() -> None:
+    """Run the command line."""
+    end_plainly(lambda: run_lit(read_options(sys.argv[1:])))
+
+
+if __name__ == "__main__":
+    main()

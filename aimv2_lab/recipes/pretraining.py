@@ -1,0 +1,69 @@
+"""A run of AIMv2 or of AIM v1, whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from aimv2_lab.recipes.data import CLASSES, IMAGENET_MEAN, IMAGENET_STD, DataRecipe
+from aimv2_lab.recipes.decoder import DecoderRecipe, ObjectiveRecipe, PixelHeadRecipe
+from aimv2_lab.recipes.encoder import EncoderRecipe, TrunkRecipe
+from aimv2_lab.recipes.training import EngineRecipe, TrainingRecipe
+from aimv2_lab.recipes.writing import Writable, check_precision
+
+
+@dataclass(frozen=True)
+class Recipe(Writable):
+    """One run of AIMv2, whole."""
+
+    name: str
+    encoder: EncoderRecipe
+    decoder: DecoderRecipe
+    objective: ObjectiveRecipe = field(default_factory=ObjectiveRecipe)
+    data: DataRecipe = field(default_factory=DataRecipe)
+    training: TrainingRecipe = field(default_factory=TrainingRecipe)
+    engine: EngineRecipe = field(default_factory=EngineRecipe)
+
+    def __post_init__(self) -> None:
+        check_precision(self.training, self.engine)
+        if not self.data.tokenizer:
+            raise ValueError("data.tokenizer is empty: captions need one; give captions, world, a folder or a hub name")
+        if self.data.tokenizer == CLASSES:
+            raise ValueError(f"data.tokenizer = {CLASSES!r} reads labels: fine-tune with it (launch.finetune)")
+
+    @property
+    def text_tokens(self) -> int:
+        """The most text tokens of a pair."""
+        return self.decoder.text_tokens
+
+    @property
+    def vocabulary(self) -> int:
+        """Entries of the token table."""
+        return self.decoder.vocabulary
+
+
+@dataclass(frozen=True)
+class AIMv1Recipe(Writable):
+    """One run of AIM v1, whole: pictures alone, next-patch prediction alone."""
+
+    name: str
+    encoder: TrunkRecipe
+    head: PixelHeadRecipe = field(default_factory=PixelHeadRecipe)
+    objective: ObjectiveRecipe = field(default_factory=lambda: ObjectiveRecipe(pixel_weight=1.0))
+    data: DataRecipe = field(default_factory=lambda: DataRecipe(tokenizer="", mean=IMAGENET_MEAN, std=IMAGENET_STD))
+    training: TrainingRecipe = field(default_factory=TrainingRecipe)
+    engine: EngineRecipe = field(default_factory=EngineRecipe)
+
+    def __post_init__(self) -> None:
+        check_precision(self.training, self.engine)
+        if self.objective.encoder_attention == "bidirectional":
+            raise ValueError(
+                "objective.encoder_attention = 'bidirectional' leaves AIM v1 nothing to learn from: every prediction "
+                "has seen its target, and there are no captions. Choose prefix or causal"
+            )
+        if self.data.tokenizer:
+            raise ValueError(f"data.tokenizer = {self.data.tokenizer!r}: AIM v1 reads no captions. Leave it empty")
+
+    @property
+    def text_tokens(self) -> int:
+        """None: AIM v1 reads no captions."""
+        return 0
