@@ -48,17 +48,18 @@ class TwoTowers(nn.Module):
         self.image_projection = nn.Linear(recipe.encoder.width, recipe.shared_width, bias=False)
         self.text_projection = nn.Linear(recipe.text.width, recipe.shared_width, bias=False)
         log_scale, bias = _STARTS[recipe.loss]
-        self.log_scale = nn.Parameter(torch.tensor(log_scale))
-        self.bias = nn.Parameter(torch.tensor(bias), requires_grad=recipe.loss == "sigmoid")
+        # Of one number each, because DeepSpeed cannot hand out parameters without dimensions.
+        self.log_scale = nn.Parameter(torch.tensor([log_scale]))
+        self.bias = nn.Parameter(torch.tensor([bias]), requires_grad=recipe.loss == "sigmoid")
         for projection in (self.image_projection, self.text_projection):
             nn.init.normal_(projection.weight, std=projection.in_features**-0.5)  # CLIP's
 
     def forward(self, images: Tensor, tokens: Tensor, ends: Tensor) -> Embeddings:
         """Embeddings, in float32, of normalised images (B, 3, height, width) and texts (B, T) that end at `ends`."""
-        scale = self.log_scale.float()
+        scale, bias = self.log_scale.float()[0], self.bias.float()[0]
         if self.recipe.loss == "softmax":
             scale = scale.clamp(max=math.log(SCALE_CAP))
-        return Embeddings(self.embed_images(images), self.embed_texts(tokens, ends), scale.exp(), self.bias.float())
+        return Embeddings(self.embed_images(images), self.embed_texts(tokens, ends), scale.exp(), bias)
 
     def embed_images(self, images: Tensor) -> Tensor:
         """Pictures in the shared space (B, P), of length one."""

@@ -1,0 +1,54 @@
+"""Fine-tunes, and pairs two towers, on every rank that a launcher started, each once more from the middle:
+… CHECKPOINT FOLDER
+
+DeepSpeed takes a whole process.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from aimv2_lab.recipes import ContrastiveRecipe, FinetuneRecipe
+from aimv2_lab.training.deepspeed_engine import DeepSpeedEngine, start_ranks
+from aimv2_lab.training.finetune import finetune
+from aimv2_lab.training.loop import pretrain
+from tests.training.contrastive_toy import paired
+from tests.training.finetune_toy import TUNING, tuning
+from tests.training.traces import SHARDED
+
+
+def recipes(start: Path) -> Mapping[str, FinetuneRecipe | ContrastiveRecipe]:
+    """What is run, by the run's folder."""
+    lit: dict[str, Any] = {"start": str(start), "image_tower": "frozen"}
+    return {
+        "full": tuning(start, "full"),
+        "lora": tuning(start, "lora"),
+        "lit": paired(**lit).change(TUNING),
+        "sigmoid": paired(loss="sigmoid").change(TUNING),
+    }
+
+
+STAGES: Mapping[str, Mapping[str, Any]] = {
+    "full": {"engine.zero_stage": 2},
+    "lora": SHARDED,
+    "lit": SHARDED,
+    "sigmoid": {"engine.zero_stage": 1},
+}
+
+if __name__ == "__main__":
+    start, folder = map(Path, sys.argv[1:])
+    ranks = start_ranks()
+    for name, known in recipes(start).items():
+        recipe, run = known.change(STAGES[name]), folder / f"{name} sharded"
+        for resume in (False, True):
+            if isinstance(recipe, FinetuneRecipe):
+                finetune(recipe, run, resume, ranks, DeepSpeedEngine)
+            else:
+                pretrain(recipe, run, resume, ranks, DeepSpeedEngine)
+            if not resume:
+                ranks.on_first(partial(shutil.rmtree, run / "checkpoints/step-00000006"))
