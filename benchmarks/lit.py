@@ -2,10 +2,10 @@
 
     python -m benchmarks.lit [--steps 600] [--seeds 0 1 2]
 
-A seed draws the order of the scenes, the captions and the weights. Measured on 512 held-out scenes of the generated world:
-the shape of the large object by the names of the five shapes in six templates (zero-shot), and whether a picture finds
-its caption, and a caption its picture, among all 512 (recall@1; one that reads the same counts). One thread; seconds are
-this process's processor time, opening and validation included.
+A seed draws the order of the scenes, the captions and the weights. Measured on 512 held-out scenes of the generated
+world: the shape of the large object by the names of the five shapes in six templates (zero-shot), and whether a picture
+finds its caption, and a caption its picture, among all 512 (recall@1; one that reads the same counts). One thread;
+seconds are this process's processor time, opening and validation included.
 """
 
 from __future__ import annotations
