@@ -7,11 +7,20 @@ from typing import overload
 from aimv2_lab.model.aimv1 import AIMv1
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.classifier import Classifier
+from aimv2_lab.model.distillation import Distillation
 from aimv2_lab.model.two_towers import TwoTowers
-from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe, ContrastiveRecipe, FinetuneRecipe, PretrainingRecipe, Recipe
+from aimv2_lab.recipes import (
+    AIMv1Recipe,
+    AnyRecipe,
+    ContrastiveRecipe,
+    DistillationRecipe,
+    FinetuneRecipe,
+    PretrainingRecipe,
+    Recipe,
+)
 
 PretrainingModel = AIMv2 | AIMv1
-AnyModel = PretrainingModel | Classifier | TwoTowers
+AnyModel = PretrainingModel | Classifier | TwoTowers | Distillation
 
 
 @overload
@@ -23,6 +32,8 @@ def model_of(recipe: FinetuneRecipe) -> Classifier: ...
 @overload
 def model_of(recipe: ContrastiveRecipe) -> TwoTowers: ...
 @overload
+def model_of(recipe: DistillationRecipe) -> Distillation: ...
+@overload
 def model_of(recipe: PretrainingRecipe) -> PretrainingModel: ...
 @overload
 def model_of(recipe: AnyRecipe) -> AnyModel: ...
@@ -32,4 +43,6 @@ def model_of(recipe: AnyRecipe) -> AnyModel:
         return Classifier(recipe)
     if isinstance(recipe, ContrastiveRecipe):
         return TwoTowers(recipe)
+    if isinstance(recipe, DistillationRecipe):
+        return Distillation(recipe)
     return AIMv1(recipe) if isinstance(recipe, AIMv1Recipe) else AIMv2(recipe)

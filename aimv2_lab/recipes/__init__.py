@@ -12,6 +12,7 @@ Sources in this package's comments: "paper" is AIMv2 (arXiv 2411.14402), "AIM v1
 from aimv2_lab.recipes.contrastive import ContrastiveRecipe, TextTowerRecipe
 from aimv2_lab.recipes.data import CLASSES, IMAGENET_MEAN, IMAGENET_STD, DataRecipe, MixturePart
 from aimv2_lab.recipes.decoder import DecoderRecipe, EncoderAttention, ObjectiveRecipe, PixelHeadRecipe, PixelTarget
+from aimv2_lab.recipes.distillation import DistillationRecipe
 from aimv2_lab.recipes.encoder import EncoderRecipe, TrunkRecipe
 from aimv2_lab.recipes.finetuning import FinetuneRecipe
 from aimv2_lab.recipes.kinds import AdditiveRecipe, AnyRecipe, PretrainingRecipe, any_recipe_from_json, differences
@@ -32,6 +33,7 @@ __all__ = [
     "ContrastiveRecipe",
     "DataRecipe",
     "DecoderRecipe",
+    "DistillationRecipe",
     "EncoderAttention",
     "EncoderRecipe",
     "EngineRecipe",

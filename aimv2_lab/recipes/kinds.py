@@ -8,14 +8,20 @@ from typing import Any
 
 from aimv2_lab.fields import leaves
 from aimv2_lab.recipes.contrastive import ContrastiveRecipe
+from aimv2_lab.recipes.distillation import DistillationRecipe
 from aimv2_lab.recipes.finetuning import FinetuneRecipe
 from aimv2_lab.recipes.pretraining import AIMv1Recipe, Recipe
 
 PretrainingRecipe = Recipe | AIMv1Recipe
-AdditiveRecipe = PretrainingRecipe | FinetuneRecipe  # whose loss is a sum over pairs
+AdditiveRecipe = PretrainingRecipe | FinetuneRecipe | DistillationRecipe  # whose loss is a sum over pairs
 AnyRecipe = AdditiveRecipe | ContrastiveRecipe
 
-_KINDS: dict[str, type[AnyRecipe]] = {"head": AIMv1Recipe, "text": ContrastiveRecipe, "classes": FinetuneRecipe}
+_KINDS: dict[str, type[AnyRecipe]] = {
+    "head": AIMv1Recipe,
+    "text": ContrastiveRecipe,
+    "classes": FinetuneRecipe,
+    "teacher": DistillationRecipe,
+}
 
 
 def any_recipe_from_json(text: str) -> AnyRecipe:
