@@ -20,7 +20,7 @@ def trace(recipe: AnyRecipe, steps: int = 6) -> list[list[float]]:
     rows = []
     for step in range(steps):
         batch = random_batch(step, recipe)
-        batch = replace(batch, images=batch.images.double())
+        batch = replace(batch, pictures=batch.images.double())
         rows.append([value.item() for value in train_step(engine, batch, loss_counts(batch, recipe), recipe)])
     return rows
 
@@ -36,7 +36,7 @@ def test_the_text_head_is_spared_the_padding() -> None:
     """The same losses and gradients as by all logits, from those that count alone."""
     batch, counts = random_batch(0), loss_counts(random_batch(0), SMALL)
     model = build_model(SMALL).double()
-    batch = replace(batch, images=batch.images.double())
+    batch = replace(batch, pictures=batch.images.double())
     asked = []
     model.decoder.text_head.register_forward_hook(lambda *call: asked.append(call[2].shape))
     found = batch_losses(model, batch, counts, SMALL)
@@ -83,7 +83,7 @@ def test_aim_v1_learns_from_pixels_alone() -> None:
 def test_the_recipe_says_what_the_target_is() -> None:
     """Brighter pictures: raw errors grow, errors of standardised patches stay."""
     batch = random_batch(0, SILENT)
-    brighter = replace(batch, images=batch.images + 100)
+    brighter = replace(batch, pictures=batch.images + 100)
     for target, moves in (("standardised", False), ("raw", True)):
         changed = SILENT.change({"objective.target": target})
         engine = LocalEngine(build_model(changed), changed.training, torch.device("cpu"))
