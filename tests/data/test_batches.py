@@ -414,6 +414,19 @@ def test_errors_are_the_same_from_a_worker(workers: int, error: Exception) -> No
     assert ("raise self.error" in "".join(getattr(raised.value, "__notes__", []))) == (workers > 0)
 
 
+def test_full_shared_memory_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where torch itself finds it full, a thread of the worker ends, and the run waits forever."""
+
+    def full(_tensor: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("unable to allocate shared memory(shm): No space left on device (28)")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", full)
+    with pytest.raises(
+        OSError, match=r"no room for a batch of 0.0 MB: unable .* \(28\).* data.workers = 1, and one more"
+    ):
+        list(batches(dataset(), 8, 0, 6, workers=1))
+
+
 def test_damage_survives_the_way_from_a_worker() -> None:
     copied = pickle.loads(pickle.dumps(DamagedImage("a key", "zero bytes")))
     assert (copied.key, copied.reason, str(copied)) == ("a key", "zero bytes", "a key: zero bytes")
