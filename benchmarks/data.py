@@ -4,7 +4,8 @@
 
 One process and one thread, everything in the page cache; rounds are interleaved, so that what else the machine does
 falls on all alike. Every loader makes the same view: random crop, flip, normalisation; the others by Pillow, as their
-users do, and once more with our decoder and transforms, ours as it trains, and once more without simplejpeg.
+users do, and once more with our decoder and transforms, ours as it trains, and once more without simplejpeg. What our
+transforms make is 8-bit and normalised batch by batch, what Pillow makes picture by picture.
 `webdataset` takes part, and simplejpeg decodes for ours, where they are installed. Rates are per CPU-second.
 """
 
@@ -37,7 +38,7 @@ from aimv2_lab.data.mixture import open_mixture
 from aimv2_lab.data.order import Place
 from aimv2_lab.data.tars.archive import tar_files
 from aimv2_lab.data.tars.rows import IndexedRows
-from aimv2_lab.data.transforms import random_resized_crop_box, training_view
+from aimv2_lab.data.transforms import normalise, pixel_scale, random_resized_crop_box, training_picture
 from aimv2_lab.data.writers import Sample, write_webdataset
 from aimv2_lab.recipes import AIMv1Recipe, recipe
 
@@ -50,8 +51,8 @@ View = Callable[[bytes, np.random.Generator], Tensor]
 
 
 def our_view(image: bytes, draws: np.random.Generator) -> Tensor:
-    """What ours makes of a file: (3, 224, 224)."""
-    return training_view(decode_pixels(image, ""), PLAN.data, SIZE, draws)
+    """What ours makes of a file: (3, 224, 224) uint8."""
+    return training_picture(decode_pixels(image, ""), PLAN.data, SIZE, draws)
 
 
 def pillow_view(image: bytes, draws: np.random.Generator) -> Tensor:
@@ -80,7 +81,7 @@ def ours(folder: Path, pictures: int, sequential: bool = False) -> Iterator[Tens
     dataset = dataset_of(folder)
     if sequential:
         dataset.order.place = as_they_lie  # type: ignore[method-assign]
-    return (batch.images for batch in batches(dataset, BATCH, 0, pictures // BATCH, workers=0))
+    return (batch.pictures for batch in batches(dataset, BATCH, 0, pictures // BATCH, workers=0))
 
 
 def reading_costs(folder: Path, pictures: int, rounds: int) -> dict[str, float]:
@@ -152,10 +153,10 @@ def stacked(views: Iterable[Tensor]) -> Iterator[Tensor]:
 
 
 def rate(loader: Loader) -> float:
-    """Pictures per CPU-second of going through a loader once."""
+    """Pictures per CPU-second of going through a loader once, and of normalising its batches where they are 8-bit."""
     started, seen = time.process_time(), 0
     for batch in loader():
-        seen += len(batch)
+        seen += len(normalise(batch, pixel_scale(PLAN.data)) if batch.dtype == torch.uint8 else batch)
     return seen / (time.process_time() - started)
 
 

@@ -42,7 +42,7 @@ def full_batch(known: PretrainingRecipe) -> Batch:
     size, pixels, tokens = known.training.batch_size, known.encoder.image_size, known.text_tokens
     vocabulary = known.decoder.vocabulary if isinstance(known, Recipe) else 1
     return Batch(
-        images=torch.randn(size, 3, pixels, pixels),
+        pictures=torch.randn(size, 3, pixels, pixels),
         tokens=torch.randint(vocabulary, (size, tokens)),
         counted=torch.ones(size, tokens, dtype=torch.bool),
         prefix_lengths=torch.randint(1, known.encoder.patches, (size,)),

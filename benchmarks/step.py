@@ -70,7 +70,7 @@ def noise_batch(plan: Recipe, pairs: int, tokens: int) -> Batch:
     lengths = torch.full_like(lengths, most) if tokens >= most else lengths
     longest, size = int(lengths.max()), plan.encoder.image_size
     return Batch(
-        images=torch.randn(pairs, 3, size, size, generator=draws),
+        pictures=torch.randn(pairs, 3, size, size, generator=draws),
         tokens=torch.randint(0, plan.decoder.vocabulary, (pairs, longest), generator=draws),
         counted=torch.arange(longest) < lengths[:, None],
         prefix_lengths=torch.randint(1, plan.encoder.patches, (pairs,), generator=draws),

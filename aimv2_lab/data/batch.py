@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import NamedTuple
@@ -12,15 +12,16 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from aimv2_lab.data.damage import Replacement
+from aimv2_lab.data.transforms import PixelScale, normalise
 
 CAPTION_MULTIPLE = 8  # a micro-batch's captions are cut to a multiple, so that there are few shapes; our choice
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One position of a run: image (3, height, width), tokens (T,) and which count (T,), and the prefix length M."""
+    """One position of a run: 8-bit picture (3, height, width), tokens (T,), which count (T,), and prefix length M."""
 
-    image: Tensor
+    picture: Tensor
     tokens: Tensor
     counted: Tensor
     prefix_length: int
@@ -41,22 +42,37 @@ class CountedText(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """Images (B, 3, height, width) float32, tokens (B, T) int64, counted (B, T) bool, prefix lengths (B,) int64.
+    """Pictures (B, 3, height, width), tokens (B, T) int64, counted (B, T) bool, prefix lengths (B,) int64.
 
-    T is 0 where the recipe reads no text. `counted` stays on the CPU wherever the rest is: it decides shapes, for which
-    no accelerator should be waited. `keys` are those of the pairs used; `replaced` names every pair that stood at these
-    positions and was damaged.
+    Pictures are uint8, a quarter of the bytes to send, where a `scale` says how to normalise them, as a loader makes
+    them; without it they are normalised floats. T is 0 where the recipe reads no text. `counted` stays on the CPU
+    wherever the rest is: it decides shapes, for which no accelerator should be waited. `keys` are those of the pairs
+    used; `replaced` names every pair that stood at these positions and was damaged. Raises ValueError for uint8 without
+    a scale and for floats with one.
     """
 
-    images: Tensor
+    pictures: Tensor
     tokens: Tensor
     counted: Tensor
     prefix_lengths: Tensor
     keys: tuple[str, ...]
     replaced: tuple[Replacement, ...] = ()
+    scale: PixelScale | None = None
+
+    def __post_init__(self) -> None:
+        if (self.pictures.dtype == torch.uint8) != (self.scale is not None):
+            raise ValueError(
+                f"a batch of {self.pictures.dtype} pictures with scale = {self.scale}: 8-bit pictures need the scale "
+                "to normalise them by, normalised ones scale = None"
+            )
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    @property
+    def images(self) -> Tensor:
+        """What the encoder takes: the pictures normalised, float32, on their device. Computed anew at every access."""
+        return self.pictures if self.scale is None else normalise(self.pictures, self.scale)
 
     @property
     def counted_tokens(self) -> int:
@@ -82,8 +98,16 @@ class Batch:
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with its tensors on `device`, but for `counted`."""
         place = torch.device(device)
-        images, tokens, prefix_lengths = (_sent(t, place) for t in (self.images, self.tokens, self.prefix_lengths))
-        return replace(self, images=images, tokens=tokens, prefix_lengths=prefix_lengths)
+        return self._each(lambda tensor: _sent(tensor, place))
+
+    def pin_memory(self) -> Batch:
+        """The same batch in memory that a GPU fetches from by itself; torch's DataLoader calls it, by this name."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """What is done to every tensor but `counted`, which never leaves the CPU."""
+        pictures, tokens, prefix_lengths = map(change, (self.pictures, self.tokens, self.prefix_lengths))
+        return replace(self, pictures=pictures, tokens=tokens, prefix_lengths=prefix_lengths)
 
     def split(self, micro_batch_size: int) -> Iterator[Batch]:
         """Micro-batches of pairs with captions of like length, the longest first, each cut to its longest caption.
@@ -102,13 +126,14 @@ class Batch:
         """The pairs of some rows (N,), in that order, their captions cut to the longest; `replaced` is left out."""
         longest = max(self.text_lengths[rows].tolist(), default=0)
         length = -(-longest // CAPTION_MULTIPLE) * CAPTION_MULTIPLE
-        there = _sent(rows, self.images.device)
+        there = _sent(rows, self.pictures.device)
         return Batch(
-            self.images.index_select(0, there),
+            self.pictures.index_select(0, there),
             self.tokens[:, :length].index_select(0, there),
             self.counted[rows, :length],
             self.prefix_lengths.index_select(0, there),
             tuple(self.keys[row] for row in rows.tolist()),
+            scale=self.scale,
         )
 
 
@@ -118,6 +143,6 @@ def slot_multiple(device: torch.device) -> int:
 
 
 def _sent(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on a device, without waiting: a GPU fetches it by itself from pinned memory."""
+    """The tensor on a device, without waiting: a GPU fetches it by itself from pinned memory, where it is put first."""
     leaves = tensor.device.type == "cpu" and device.type == "cuda"
     return (tensor.pin_memory() if leaves else tensor).to(device, non_blocking=True)

@@ -22,7 +22,7 @@ from aimv2_lab.data.mixture import MixedSource
 from aimv2_lab.data.order import ORDER_VERSION, Place, Stream, sample_generator
 from aimv2_lab.data.records import Pair, Source
 from aimv2_lab.data.tokenizer import NoTokens
-from aimv2_lab.data.transforms import evaluation_view, training_view
+from aimv2_lab.data.transforms import evaluation_picture, pixel_scale, training_picture
 from aimv2_lab.data.workers import prepare_worker
 from aimv2_lab.recipes import AnyRecipe, EncoderAttention
 
@@ -130,13 +130,13 @@ class PairDataset(Dataset[Sample]):
         pair = self.source.pair(place.source, place.row)
         size, data = self.recipe.encoder.image_size, self.recipe.data
         if self.training:
-            image = training_view(decode_pixels(pair.image, pair.key), data, size, draws("crop"))
+            picture = training_picture(decode_pixels(pair.image, pair.key), data, size, draws("crop"))
         else:
-            image = evaluation_view(decode_image(pair.image, pair.key), data, size)
+            picture = evaluation_picture(decode_image(pair.image, pair.key), size)
         attention, patches = self.recipe.objective.encoder_attention, self.recipe.encoder.patches
         prefix_length = draw_prefix_length(attention, patches, draws("prefix"))
         tokens, counted = self._tokens(pair, self.synthetic_shares[place.source], draws)
-        return Sample(image, tokens, counted, prefix_length, pair.key, ())
+        return Sample(picture, tokens, counted, prefix_length, pair.key, ())
 
     def _tokens(
         self, pair: Pair, synthetic_share: float, draws: Callable[[Stream], np.random.Generator]
@@ -160,12 +160,13 @@ class PairDataset(Dataset[Sample]):
         """Put samples together, captions padded to the longest of them."""
         pad = 0 if self.tokenizer is None else self.tokenizer.pad_id
         return Batch(
-            images=torch.stack([sample.image for sample in samples]),
+            pictures=torch.stack([sample.picture for sample in samples]),
             tokens=pad_sequence([s.tokens for s in samples], batch_first=True, padding_value=pad),
             counted=pad_sequence([sample.counted for sample in samples], batch_first=True),
             prefix_lengths=torch.tensor([sample.prefix_length for sample in samples], dtype=torch.int64),
             keys=tuple(sample.key for sample in samples),
             replaced=tuple(found for sample in samples for found in sample.replaced),
+            scale=pixel_scale(self.recipe.data),
         )
 
 
@@ -209,11 +210,29 @@ class _Batches(Dataset["Batch | Exception"]):
 
     def __getitem__(self, positions: list[int]) -> Batch | Exception:
         try:
-            return self.dataset.collate([self.dataset[position] for position in positions])
+            batch = self.dataset.collate([self.dataset[position] for position in positions])
+            worker = get_worker_info()
+            return batch if worker is None else _shared(batch, worker.num_workers)
         except (ValueError, OSError, TooMuchDamage) as error:
             if get_worker_info() is not None:  # where it was raised is lost on the way
                 error.add_note(traceback.format_exc())
             return error
+
+
+def _shared(batch: Batch, workers: int) -> Batch:
+    """The same batch in shared memory, where a worker leaves it for the run; raises OSError where that is full.
+
+    torch would put it there later, in a thread: there the error would end nothing, and the run would wait forever.
+    """
+    try:
+        for tensor in (batch.pictures, batch.tokens, batch.counted, batch.prefix_lengths):
+            tensor.share_memory_()
+    except RuntimeError as error:
+        raise OSError(
+            f"shared memory (/dev/shm) has no room for a batch of {batch.pictures.nbytes / 1e6:.1f} MB: {error}. It "
+            f"must hold two for each of data.workers = {workers}, and one more: lower that, or give it more room"
+        ) from error
+    return batch
 
 
 def _raised(batch: Batch | Exception) -> Batch:
@@ -230,11 +249,14 @@ def batches(
     workers: int,
     rank: int = 0,
     world_size: int = 1,
+    *,
+    pinned: bool = False,
 ) -> Iterator[Batch]:
     """This rank's part of `steps` consecutive global batches, the first of which begins at `start_position`.
 
     A global batch holds `batch_size` consecutive positions whatever the ranks and workers; rank r has the r-th of
-    `world_size` equal runs of them. The state of the iteration is the position alone. Raises ValueError where
+    `world_size` equal runs of them. The state of the iteration is the position alone. `pinned` batches lie in memory
+    that a GPU fetches from by itself, where a thread puts them if there are workers. Raises ValueError where
     `batch_size` is not a multiple of `world_size` or the rank is not below it; as it is read, what the source raises,
     the same from a worker as without one.
     """
@@ -248,6 +270,7 @@ def batches(
         sampler=positions,
         num_workers=workers,
         worker_init_fn=prepare_worker,
+        pin_memory=pinned,
         # A generator of its own: else making the loader would draw from torch's global one.
         generator=torch.Generator(),
     )

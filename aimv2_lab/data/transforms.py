@@ -1,8 +1,10 @@
-"""From a picture to the normalised tensor the encoder takes, for training and for evaluation, and back for viewing."""
+"""From pixels to an 8-bit picture of the encoder's size, to the normalised image it takes, and back for viewing."""
 
 from __future__ import annotations
 
 import math
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +14,13 @@ from torch import Tensor
 from aimv2_lab.recipes import DataRecipe
 
 CROP_TRIES = 10
+
+
+class PixelScale(NamedTuple):
+    """Mean and deviation of each channel, for pixels from 0 to 1."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
 
 
 def random_resized_crop_box(
@@ -44,13 +53,13 @@ def random_resized_crop_box(
     return left, top, left + box_width, top + box_height
 
 
-def training_view(
+def training_picture(
     pixels: np.ndarray,
     data_recipe: DataRecipe,
     size: int,
     generator: np.random.Generator,
 ) -> Tensor:
-    """A random crop of 8-bit pixels (height, width, 3), resized, maybe flipped, normalised: (3, size, size) float32.
+    """A random crop of 8-bit pixels (height, width, 3), resized and maybe flipped: (3, size, size) uint8.
 
     Cut first and then resized (bicubic, antialiased), as torchvision does; within 4 levels of 255 of Pillow, 0.01 in
     the mean, and faster. Source: paper, Table A1.
@@ -61,7 +70,7 @@ def training_view(
         width, height, data_recipe.crop_scale, data_recipe.crop_ratio, generator
     )
     view = _resized(pixels[top:bottom, left:right], size)
-    return _normalised(view[:, ::-1] if flipped else view, data_recipe)
+    return _channels_first(view[:, ::-1] if flipped else view)
 
 
 def _resized(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -74,7 +83,12 @@ def _resized(pixels: np.ndarray, size: int) -> np.ndarray:
 
 
 def evaluation_view(image: Image.Image, data_recipe: DataRecipe, size: int) -> Tensor:
-    """Shortest side resized to `size` (bicubic, antialiased), centre crop, normalised: (3, size, size) float32.
+    """The evaluation picture as the encoder takes it, normalised: (3, size, size) float32."""
+    return normalise(evaluation_picture(image, size), pixel_scale(data_recipe))
+
+
+def evaluation_picture(image: Image.Image, size: int) -> Tensor:
+    """Shortest side resized to `size` (bicubic, antialiased), centre crop: (3, size, size) uint8.
 
     Only the crop is computed, so that no very long picture is ever enlarged whole. Source: the usual evaluation view.
     """
@@ -87,26 +101,38 @@ def evaluation_view(image: Image.Image, data_recipe: DataRecipe, size: int) -> T
         height / long_height,
     )  # pixels of the file in one pixel of the view
     box = (left * across, top * down, (left + size) * across, (top + size) * down)
-    return _normalised(np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box)), data_recipe)
+    return _channels_first(np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box)))
+
+
+def pixel_scale(data_recipe: DataRecipe) -> PixelScale:
+    """What a recipe normalises by."""
+    return PixelScale(data_recipe.mean, data_recipe.std)
+
+
+def normalise(pictures: Tensor, scale: PixelScale) -> Tensor:
+    """8-bit pictures (..., 3, height, width) as (value / 255 - mean) / deviation, float32, on the device they are on.
+
+    The same bits as numpy's on the CPU.
+    """
+    mean, std = _constants(scale, pictures.device)
+    levels = torch.full((), 255.0, device=pictures.device)  # no number: CUDA would multiply by its reciprocal
+    return pictures.to(torch.float32).div_(levels).sub_(mean).div_(std)
 
 
 def denormalise(images: Tensor, data_recipe: DataRecipe) -> Tensor:
     """Undo the normalisation for viewing: (..., 3, height, width) to the same shape, clipped to 0 … 1."""
-    mean, std = _constants(data_recipe)
+    mean, std = _constants(pixel_scale(data_recipe), images.device)
     return (images * std.to(images) + mean.to(images)).clamp(0, 1)
 
 
-def _normalised(view: np.ndarray, data_recipe: DataRecipe) -> Tensor:
-    """8-bit pixels (height, width, 3) as (3, height, width) float32."""
-    # In numpy: torch takes seven times as long, and would wake its threads for every picture, as resizing does not.
-    mean, std = (constant.numpy() for constant in _constants(data_recipe))
-    pixels = view.transpose(2, 0, 1).astype(np.float32, order="C")
-    pixels /= 255  # in place: three arrays less for every picture
-    pixels -= mean
-    pixels /= std
-    return torch.from_numpy(pixels)
+def _channels_first(view: np.ndarray) -> Tensor:
+    """A copy of 8-bit pixels (height, width, 3) as (3, height, width)."""
+    return torch.from_numpy(np.array(view.transpose(2, 0, 1), order="C"))
 
 
-def _constants(data_recipe: DataRecipe) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of the channels, (3, 1, 1) each."""
-    return torch.tensor(data_recipe.mean).view(3, 1, 1), torch.tensor(data_recipe.std).view(3, 1, 1)
+def _constants(scale: PixelScale, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of the channels, (3, 1, 1) float32 each, made on the device: sending them would be waited
+    for."""
+    filled = partial(torch.full, (1, 1, 1), dtype=torch.float32, device=device)
+    mean, std = (torch.cat([filled(value) for value in values]) for values in scale)
+    return mean, std

@@ -52,7 +52,7 @@ def measured(recipe: Recipe, ranks: Ranks) -> dict[str, Any]:
     engine = DeepSpeedEngine(build_model(recipe), recipe, ranks)
     engine.model.train()
     parts = batches(data.training, training.batch_size, 0, training.steps + 1, 0, ranks.rank, ranks.size)
-    feed, totals = Feed(parts, recipe, ranks, lambda: False), []
+    feed, totals = Feed(parts, engine, recipe, lambda: False), []
     for _ in range(training.steps):
         fed = feed.next()
         assert fed is not None

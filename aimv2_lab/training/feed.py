@@ -9,7 +9,7 @@ from typing import NamedTuple
 from aimv2_lab.data.batches import Batch
 from aimv2_lab.model.objective import LossCounts
 from aimv2_lab.recipes import AnyRecipe
-from aimv2_lab.training.ranks import Ranks
+from aimv2_lab.training.engine import Engine
 from aimv2_lab.training.step import loss_counts
 
 
@@ -22,12 +22,15 @@ class Fed(NamedTuple):
 
 
 class Feed:
-    """Hands out batches, one message between the ranks for each. `waited` is the time they took, in seconds."""
+    """Hands out batches on the engine's device, one message between the ranks for each.
+
+    `waited` is the time they took, in seconds: reading, and sending as far as the host takes part in it.
+    """
 
     def __init__(
-        self, batches: Iterator[Batch], recipe: AnyRecipe, ranks: Ranks, told_to_stop: Callable[[], bool]
+        self, batches: Iterator[Batch], engine: Engine, recipe: AnyRecipe, told_to_stop: Callable[[], bool]
     ) -> None:
-        self.batches, self.recipe, self.ranks, self.told_to_stop = batches, recipe, ranks, told_to_stop
+        self.batches, self.engine, self.recipe, self.told_to_stop = batches, engine, recipe, told_to_stop
         self.waited = 0.0
 
     def next(self) -> Fed | None:
@@ -36,23 +39,26 @@ class Feed:
         Raises the error that reading it met, or RankFailed where another rank met one: on all ranks, before any waits
         for gradients that never come.
         """
-        batch, error = self._read()
-        mine = (0, 0, 0) if batch is None else (*loss_counts(batch, self.recipe), len(batch.replaced))
-        flags = (int(self.told_to_stop()), int(error is not None))
-        patches, tokens, replaced, stops, failures = self.ranks.sum(*mine, *flags)
+        batch, mine, error = self._read()
+        flags, ranks = (int(self.told_to_stop()), int(error is not None)), self.engine.ranks
+        patches, tokens, replaced, stops, failures = ranks.sum(*mine, *flags)
         if stops:  # an error may come of the stop itself, as where it ended a loader's worker
             return None
         if failures:
-            self.ranks.together(lambda: _raised(error))
+            ranks.together(lambda: _raised(error))
         assert batch is not None
         return Fed(batch, LossCounts(patches, tokens), replaced)
 
-    def _read(self) -> tuple[Batch | None, Exception | None]:
+    def _read(self) -> tuple[Batch | None, tuple[int, int, int], Exception | None]:
+        """A batch on the device with what counts of it and the number replaced, or the error met."""
         started = time.perf_counter()
         try:
-            return next(self.batches), None
+            batch = next(self.batches)
+            # Counted before it is sent: what a GPU has would be waited for.
+            mine = (*loss_counts(batch, self.recipe), len(batch.replaced))
+            return batch.to(self.engine.device), mine, None
         except Exception as error:  # whatever it is, the other ranks must hear of it first
-            return None, error
+            return None, (0, 0, 0), error
         finally:
             self.waited += time.perf_counter() - started
 

@@ -159,11 +159,12 @@ def train(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path, metrics: 
     """
     training, ranks, size = recipe.training, engine.ranks, recipe.training.batch_size
     left = training.steps - engine.steps_done
-    parts = batches(data.training, size, engine.steps_done * size, left, recipe.data.workers, ranks.rank, ranks.size)
+    start, workers, pinned = engine.steps_done * size, recipe.data.workers, engine.device.type == "cuda"
+    parts = batches(data.training, size, start, left, workers, ranks.rank, ranks.size, pinned=pinned)
     damage = DamageLog(run, recipe.data.damage_limit)
     engine.model.train()
     with stop_signal() as told_to_stop, _progress_bar(engine, recipe) as bar, quiet_garbage_collection():
-        feed = Feed(parts, recipe, ranks, told_to_stop)
+        feed = Feed(parts, engine, recipe, told_to_stop)
         watch = Watch(engine, feed, recipe, run)
         while engine.steps_done < training.steps:
             fed = feed.next()
@@ -171,7 +172,7 @@ def train(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path, metrics: 
                 watch.read()  # what is saved must have been looked at
                 raise Preempted(engine.steps_done, _saved(engine, data, recipe, run))
             batch, counts, replaced = fed
-            result = train_step(engine, batch.to(engine.device), counts, recipe)
+            result = train_step(engine, batch, counts, recipe)
             watch.add(batch.keys, counts, result)
             bar.update()
             step, seen = engine.steps_done, data.training.samples_by_source(engine.steps_done * size)

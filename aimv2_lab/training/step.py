@@ -53,14 +53,15 @@ def batch_losses(
     predictor: Predictor, batch: Batch, counts: LossCounts, recipe: AdditiveRecipe
 ) -> Losses | ClassLosses:
     """The share of one (micro-)batch in the losses of the global batch that `counts` describes."""
+    images = batch.images  # once: it is computed anew at every access
     if isinstance(recipe, FinetuneRecipe):
-        return class_losses(predictor.forward(batch.images), batch.tokens[:, 0], counts.tokens)
+        return class_losses(predictor.forward(images), batch.tokens[:, 0], counts.tokens)
     sees_all = recipe.objective.encoder_attention == "bidirectional"
     text = batch.counted_text()
-    predictions = predictor.forward(batch.images, batch.tokens, None if sees_all else batch.prefix_lengths, text.slots)
+    predictions = predictor.forward(images, batch.tokens, None if sees_all else batch.prefix_lengths, text.slots)
     return losses(
         predictions,
-        batch.images,
+        images,
         text.tokens,
         text.counted,
         batch.prefix_lengths,

@@ -35,7 +35,8 @@ def validation_losses(engine: Engine, dataset: PairDataset, recipe: AnyRecipe, r
     found = _Embedded(recipe) if isinstance(recipe, ContrastiveRecipe) else _Summed(recipe)
     replaced = list[Replacement]()
     engine.model.eval()
-    parts = batches(dataset, micro * ranks.size, 0, rounds, recipe.data.workers, ranks.rank, ranks.size)
+    workers, pinned = recipe.data.workers, engine.device.type == "cuda"
+    parts = batches(dataset, micro * ranks.size, 0, rounds, workers, ranks.rank, ranks.size, pinned=pinned)
     for number, batch in enumerate(parts):
         counted = min(max(pairs - (number * ranks.size + ranks.rank) * micro, 0), micro)
         part = batch.rows(torch.arange(counted)) if counted else batch

@@ -1,6 +1,7 @@
 import errno
 import itertools
 import pickle
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ from aimv2_lab.data.damage import DamagedArchive, DamagedImage, TooMuchDamage
 from aimv2_lab.data.order import sample_generator
 from aimv2_lab.data.records import Pair
 from aimv2_lab.data.tars.index import StaleIndex
-from aimv2_lab.data.transforms import evaluation_view
+from aimv2_lab.data.transforms import evaluation_picture, normalise, pixel_scale
 from aimv2_lab.recipes import recipe
 from tests.data.generated import Bytes, ListSource, picture
 
@@ -57,8 +58,8 @@ def caption(sample: Sample) -> str:
 
 
 def same(first: Batch, second: Batch) -> bool:
-    tensors = ("images", "tokens", "counted", "prefix_lengths")
-    return (first.keys, first.replaced) == (second.keys, second.replaced) and all(
+    tensors = ("pictures", "tokens", "counted", "prefix_lengths")
+    return (first.keys, first.replaced, first.scale) == (second.keys, second.replaced, second.scale) and all(
         torch.equal(getattr(first, name), getattr(second, name)) for name in tensors
     )
 
@@ -71,12 +72,13 @@ def rejoined(parts: list[Batch]) -> Batch:
         return torch.nn.functional.pad(tokens, (0, length - tokens.shape[1]))
 
     return Batch(
-        torch.cat([part.images for part in parts]),
+        torch.cat([part.pictures for part in parts]),
         torch.cat([padded(part.tokens) for part in parts]),
         torch.cat([padded(part.counted) for part in parts]),
         torch.cat([part.prefix_lengths for part in parts]),
         tuple(itertools.chain.from_iterable(part.keys for part in parts)),
         tuple(itertools.chain.from_iterable(part.replaced for part in parts)),
+        parts[0].scale,
     )
 
 
@@ -149,7 +151,7 @@ def test_a_pair_is_seen_differently_in_every_epoch() -> None:
         sample = dataset()[position]
         seen.setdefault(sample.key, []).append(sample)
     couples = [couple for samples in seen.values() for couple in itertools.combinations(samples, 2)]
-    assert np.mean([torch.equal(one.image, other.image) for one, other in couples]) < 0.05
+    assert np.mean([torch.equal(one.picture, other.picture) for one, other in couples]) < 0.05
     assert np.mean([len({caption(sample) for sample in samples}) for samples in seen.values()]) > 2
 
 
@@ -165,7 +167,7 @@ def test_validation_takes_the_central_view_and_the_first_caption() -> None:
     for position in range(2 * LENGTH):
         sample = data[position]
         number = int(sample.key.removeprefix("pair-"))
-        assert torch.equal(sample.image, evaluation_view(picture(number), data.recipe.data, 16))
+        assert torch.equal(sample.picture, evaluation_picture(picture(number), 16))
         assert caption(sample) == f"first {number}"
 
 
@@ -204,7 +206,9 @@ def test_prefix_lengths_of_the_ablations() -> None:
 
 def test_what_a_batch_holds() -> None:
     batch = next(iter(batches(dataset(decoder__text_tokens=9), 5, 0, 1, 0)))
-    assert batch.images.shape == (5, 3, 16, 16) and batch.images.dtype == torch.float32
+    assert batch.pictures.shape == batch.images.shape == (5, 3, 16, 16)
+    assert batch.pictures.dtype == torch.uint8 and batch.images.dtype == torch.float32
+    assert torch.equal(batch.images, normalise(batch.pictures, pixel_scale(dataset().recipe.data)))
     assert batch.tokens.shape == batch.counted.shape == (5, 9)
     assert batch.tokens.dtype == batch.prefix_lengths.dtype == torch.int64 and batch.counted.dtype == torch.bool
     assert batch.counted_tokens == sum(len(bytes(row).rstrip(b"\0")) for row in batch.tokens.tolist())
@@ -283,9 +287,68 @@ def test_slots_that_fill_up_count_for_nothing(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_batch_moves_whole_but_for_what_decides_shapes() -> None:
     moved = next(iter(batches(dataset(), 4, 0, 1, 0))).to("meta")
-    assert {t.device.type for t in (moved.images, moved.tokens, moved.prefix_lengths)} == {"meta"}
+    tensors = (moved.pictures, moved.images, moved.tokens, moved.prefix_lengths)
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
+    assert moved.pictures.dtype == torch.uint8  # a quarter of the bytes of what is computed with
     assert moved.counted.device.type == "cpu"
     assert len(moved.keys) == 4
+
+
+def test_micro_batches_of_8_bit_pictures_are_those_of_normalised_ones() -> None:
+    batch = counting(torch.arange(30) < torch.tensor([3, 30, 17, 9, 8, 25, 3, 16])[:, None])
+    by_hand = replace(batch, pictures=batch.images, scale=None)
+    assert by_hand.images is by_hand.pictures
+    for part, expected in zip(batch.split(3), by_hand.split(3), strict=True):
+        assert part.pictures.dtype == torch.uint8 and torch.equal(part.images, expected.images)
+
+
+def test_a_batch_says_whether_its_pictures_are_normalised() -> None:
+    batch = next(iter(batches(dataset(), 4, 0, 1, 0)))
+    for wrong in ({"pictures": batch.images}, {"scale": None}):
+        with pytest.raises(ValueError, match="8-bit pictures need the scale"):
+            replace(batch, **wrong)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_pinned_batches_are_pinned_by_the_loader_beside_the_run(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as that is seen without a GPU: torch's loader believes in one, and pinning is a copy that is noted."""
+    pinned: list[tuple[torch.dtype, bool]] = []
+
+    def noted(tensor: torch.Tensor) -> torch.Tensor:
+        pinned.append((tensor.dtype, threading.current_thread() is threading.main_thread()))
+        return tensor.clone()
+
+    expected = list(batches(dataset(), 8, 0, 2, 0))
+    for name, answer in (("is_available", True), ("current_device_index", 0), ("set_device_index", None)):
+        monkeypatch.setattr(torch.accelerator, name, lambda *_, answer=answer: answer)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", noted)
+    found = list(batches(dataset(), 8, 0, 2, workers, pinned=True))
+    assert all(same(one, other) for one, other in zip(found, expected, strict=True))
+    assert pinned == 2 * [(dtype, workers == 0) for dtype in (torch.uint8, torch.int64, torch.int64)]
+    pinned.clear()
+    list(batches(dataset(), 8, 0, 1, 0))
+    assert not pinned
+
+
+def test_what_a_gpu_gets_it_fetches_from_pinned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hand-made batch, pinned by nobody yet; without a GPU the sending is noted only."""
+    pinned, sent = list[torch.Tensor](), list[torch.Tensor]()
+
+    def pin(tensor: torch.Tensor) -> torch.Tensor:
+        pinned.append(tensor.clone())
+        return pinned[-1]
+
+    def send(tensor: torch.Tensor, device: torch.device, non_blocking: bool) -> torch.Tensor:
+        assert device.type == "cuda" and non_blocking
+        sent.append(tensor)
+        return tensor
+
+    batch = next(iter(batches(dataset(), 4, 0, 1, 0)))
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
+    monkeypatch.setattr(torch.Tensor, "to", send)
+    there = batch.to("cuda")
+    assert len(pinned) == len(sent) == 3 and all(one is other for one, other in zip(pinned, sent, strict=True))
+    assert there.pictures is pinned[0] and there.counted is batch.counted
 
 
 def test_damaged_pairs_are_replaced_and_reported(damaged_source: ListSource) -> None:
@@ -349,6 +412,19 @@ def test_errors_are_the_same_from_a_worker(workers: int, error: Exception) -> No
         list(batches(dataset(Broken(error)), 8, 0, 6, workers))
     assert str(raised.value) == str(error) and raised.value.args == error.args
     assert ("raise self.error" in "".join(getattr(raised.value, "__notes__", []))) == (workers > 0)
+
+
+def test_full_shared_memory_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where torch itself finds it full, a thread of the worker ends, and the run waits forever."""
+
+    def full(_tensor: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("unable to allocate shared memory(shm): No space left on device (28)")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", full)
+    with pytest.raises(
+        OSError, match=r"no room for a batch of 0.0 MB: unable .* \(28\).* data.workers = 1, and one more"
+    ):
+        list(batches(dataset(), 8, 0, 6, workers=1))
 
 
 def test_damage_survives_the_way_from_a_worker() -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from aimv2_lab.data import transforms
@@ -21,7 +20,6 @@ from aimv2_lab.data.images import decode_pixels
 from aimv2_lab.data.mixture import MixedSource
 from aimv2_lab.data.order import ORDER_VERSION
 from aimv2_lab.data.records import Pair
-from aimv2_lab.data.transforms import denormalise
 from aimv2_lab.recipes import recipe
 from tests.data.generated import Bytes, ListSource
 
@@ -63,7 +61,7 @@ def samples(square: bool, training: bool, **changes: Any) -> list[list[Any]]:
     found = []
     for position in range(120):
         sample = data[position]
-        levels = torch.round(denormalise(sample.image, plan.data) * 255)
+        levels = sample.picture.float()
         seen = levels.tolist() if square else bool(levels[0, :, 0].mean() > levels[0, :, -1].mean())
         replaced = [(lost.position, lost.key, lost.reason, lost.used_key, lost.source) for lost in sample.replaced]
         found.append([sample.key, sample.prefix_length, sample.tokens.tolist(), replaced, seen])

@@ -1,12 +1,23 @@
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from aimv2_lab.data.transforms import denormalise, evaluation_view, random_resized_crop_box, training_view
+from aimv2_lab.data.transforms import (
+    PixelScale,
+    denormalise,
+    evaluation_picture,
+    evaluation_view,
+    normalise,
+    pixel_scale,
+    random_resized_crop_box,
+    training_picture,
+)
+from aimv2_lab.recipe_parts import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
 from aimv2_lab.recipes import DataRecipe
 from tests.data.generated import picture
 
@@ -60,16 +71,26 @@ def test_a_picture_too_narrow_for_any_crop_gives_its_centre(
 
 def test_a_picture_of_the_right_size_comes_through_exactly() -> None:
     image = picture(1, 48, 48)
-    expected = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
-    for view in (
-        training_view(np.asarray(image), PLAIN, 48, np.random.default_rng(3)),
-        evaluation_view(image, PLAIN, 48),
-    ):
-        assert view.shape == (3, 48, 48) and view.dtype == torch.float32
-        assert torch.equal((denormalise(view, PLAIN) * 255).round(), expected * 255)
-        assert torch.equal(
-            view, (expected - torch.tensor(PLAIN.mean).view(3, 1, 1)) / torch.tensor(PLAIN.std).view(3, 1, 1)
-        )
+    expected = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    training = training_picture(np.asarray(image), PLAIN, 48, np.random.default_rng(3))
+    for view in (training, evaluation_picture(image, 48)):
+        assert view.shape == (3, 48, 48) and view.dtype == torch.uint8
+        assert torch.equal(view, expected)
+    assert torch.equal(evaluation_view(image, PLAIN, 48), normalise(expected, pixel_scale(PLAIN)))
+    assert torch.equal((denormalise(evaluation_view(image, PLAIN, 48), PLAIN) * 255).round(), expected.float())
+
+
+@pytest.mark.parametrize("scale", [(CLIP_MEAN, CLIP_STD), (IMAGENET_MEAN, IMAGENET_STD)], ids=["CLIP", "ImageNet"])
+def test_normalising_has_the_bits_of_numpys_arithmetic(scale: tuple[Any, Any]) -> None:
+    """All 256 values in all three channels of two pictures, as (value / 255 - mean) / deviation in float32."""
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    pictures = np.stack([np.stack([values, values.T, values[::-1]]), np.stack([values] * 3)])
+    mean, std = (np.array(numbers, dtype=np.float32).reshape(3, 1, 1) for numbers in scale)
+    expected = (pictures.astype(np.float32) / np.float32(255) - mean) / std
+    found = normalise(torch.from_numpy(pictures), PixelScale(*scale))
+    assert found.dtype == torch.float32 and np.array_equal(found.numpy().view(np.int32), expected.view(np.int32))
+    one = normalise(torch.from_numpy(pictures[0, :, 3:5, 2:9]), PixelScale(*scale))  # short rows, not contiguous
+    assert np.array_equal(one.numpy(), expected[0, :, 3:5, 2:9])
 
 
 def test_normalisation_is_the_recipes() -> None:
@@ -81,9 +102,9 @@ def test_normalisation_is_the_recipes() -> None:
 @pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
 def test_flips_happen_as_often_as_asked(probability: float) -> None:
     image = picture(2, 16, 16)
-    upright = training_view(np.asarray(image), PLAIN, 16, np.random.default_rng(0))
+    upright = training_picture(np.asarray(image), PLAIN, 16, np.random.default_rng(0))
     recipe = replace(PLAIN, flip_probability=probability)
-    views = [training_view(np.asarray(image), recipe, 16, np.random.default_rng(seed)) for seed in range(500)]
+    views = [training_picture(np.asarray(image), recipe, 16, np.random.default_rng(seed)) for seed in range(500)]
     flipped = sum(torch.equal(view, upright.flip(2)) for view in views)
     assert flipped + sum(torch.equal(view, upright) for view in views) == 500
     assert abs(flipped / 500 - probability) < 0.06
@@ -98,7 +119,7 @@ def test_a_training_view_is_the_crop_seen_larger() -> None:
         generator = np.random.default_rng(seed)
         generator.random()  # the flip's draw
         left, top, right, bottom = random_resized_crop_box(256, 256, recipe.crop_scale, recipe.crop_ratio, generator)
-        view = denormalise(training_view(np.asarray(image), recipe, 64, np.random.default_rng(seed)), recipe) * 255
+        view = training_picture(np.asarray(image), recipe, 64, np.random.default_rng(seed)).float()
         expected_across = torch.linspace(left, right - 1, 64)
         expected_down = torch.linspace(top, bottom - 1, 64)
         assert (view[0] - expected_across[None, :]).abs().max() < 4
@@ -114,8 +135,8 @@ def test_a_training_view_is_pillows_of_the_same_crop(size: tuple[int, int]) -> N
         generator.random()
         box = random_resized_crop_box(*size, recipe.crop_scale, recipe.crop_ratio, generator)
         expected = np.asarray(image.crop(box).resize((64, 64), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
-        view = training_view(np.asarray(image), recipe, 64, np.random.default_rng(seed))
-        apart = np.abs(denormalise(view, recipe).numpy() * 255 - expected)
+        view = training_picture(np.asarray(image), recipe, 64, np.random.default_rng(seed))
+        apart = np.abs(view.numpy().astype(float) - expected)
         assert apart.max() <= 4 and apart.mean() < 0.2
 
 
@@ -127,20 +148,20 @@ def test_the_evaluation_view_is_resize_then_centre_crop(size: tuple[int, int]) -
     resized = image.resize((long_width, long_height), Image.Resampling.BICUBIC)
     left, top = round((long_width - 32) / 2), round((long_height - 32) / 2)
     expected = np.asarray(resized.crop((left, top, left + 32, top + 32))).transpose(2, 0, 1)
-    view = denormalise(evaluation_view(image, PLAIN, 32), PLAIN).numpy() * 255
-    assert np.abs(view - expected).max() <= 1.01
+    view = evaluation_picture(image, 32).numpy()
+    assert np.abs(view.astype(float) - expected).max() <= 1.01
 
 
 def test_shrinking_is_antialiased() -> None:
     stripes = Image.fromarray(np.tile(np.array([[[0] * 3], [[255] * 3]], dtype=np.uint8), (128, 256, 1)))
-    view = denormalise(training_view(np.asarray(stripes), PLAIN, 64, np.random.default_rng(0)), PLAIN)
+    view = training_picture(np.asarray(stripes), PLAIN, 64, np.random.default_rng(0)) / 255
     assert (view - 0.5).abs().max() < 0.06  # unfiltered, every pixel would be 0.5 away
 
 
 def test_a_very_long_picture_is_never_enlarged_whole() -> None:
     long = Image.new("RGB", (2_000_000, 8))  # enlarged whole to a side of 224: 12.5 billion pixels
-    assert evaluation_view(long, PLAIN, 224).shape == (3, 224, 224)
-    assert training_view(np.asarray(long), DataRecipe(), 224, np.random.default_rng(0)).shape == (3, 224, 224)
+    assert evaluation_picture(long, 224).shape == (3, 224, 224)
+    assert training_picture(np.asarray(long), DataRecipe(), 224, np.random.default_rng(0)).shape == (3, 224, 224)
 
 
 def test_denormalise_undoes_batches_and_clips() -> None:

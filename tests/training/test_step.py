@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from aimv2_lab.data.transforms import PixelScale, normalise, pixel_scale
 from aimv2_lab.model.objective import losses
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.engine import LocalEngine
@@ -20,7 +21,7 @@ def trace(recipe: AnyRecipe, steps: int = 6) -> list[list[float]]:
     rows = []
     for step in range(steps):
         batch = random_batch(step, recipe)
-        batch = replace(batch, images=batch.images.double())
+        batch = replace(batch, pictures=batch.images.double())
         rows.append([value.item() for value in train_step(engine, batch, loss_counts(batch, recipe), recipe)])
     return rows
 
@@ -36,7 +37,7 @@ def test_the_text_head_is_spared_the_padding() -> None:
     """The same losses and gradients as by all logits, from those that count alone."""
     batch, counts = random_batch(0), loss_counts(random_batch(0), SMALL)
     model = build_model(SMALL).double()
-    batch = replace(batch, images=batch.images.double())
+    batch = replace(batch, pictures=batch.images.double())
     asked = []
     model.decoder.text_head.register_forward_hook(lambda *call: asked.append(call[2].shape))
     found = batch_losses(model, batch, counts, SMALL)
@@ -53,6 +54,27 @@ def test_slots_that_fill_up_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     expected = trace(SMALL)
     monkeypatch.setattr("aimv2_lab.data.batch.slot_multiple", lambda _: 64)
     torch.testing.assert_close(trace(SMALL), expected, rtol=1e-6, atol=1e-9)
+
+
+def test_8_bit_pictures_are_normalised_once_for_each_micro_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the losses and the gradient, bit by bit, of pictures that were normalised before."""
+    known = SMALL.change({"training.micro_batch_size": 2})
+    levels = torch.randint(256, (8, 3, 24, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    batch = replace(random_batch(0), pictures=levels, scale=pixel_scale(known.data))
+    by_hand, sizes = replace(batch, pictures=batch.images, scale=None), []
+
+    def noted(pictures: torch.Tensor, scale: PixelScale) -> torch.Tensor:
+        sizes.append(len(pictures))
+        return normalise(pictures, scale)
+
+    monkeypatch.setattr("aimv2_lab.data.batch.normalise", noted)
+    engines = (LocalEngine(build_model(known), known.training, torch.device("cpu")) for _ in range(2))
+    found, expected = (
+        train_step(engine, one, loss_counts(one, known), known)
+        for engine, one in zip(engines, (batch, by_hand), strict=True)
+    )
+    assert found == expected
+    assert sizes == [2, 2, 2, 2]
 
 
 def test_counts_are_those_of_prefix_and_caption() -> None:
@@ -83,7 +105,7 @@ def test_aim_v1_learns_from_pixels_alone() -> None:
 def test_the_recipe_says_what_the_target_is() -> None:
     """Brighter pictures: raw errors grow, errors of standardised patches stay."""
     batch = random_batch(0, SILENT)
-    brighter = replace(batch, images=batch.images + 100)
+    brighter = replace(batch, pictures=batch.images + 100)
     for target, moves in (("standardised", False), ("raw", True)):
         changed = SILENT.change({"objective.target": target})
         engine = LocalEngine(build_model(changed), changed.training, torch.device("cpu"))

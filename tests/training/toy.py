@@ -51,7 +51,7 @@ def random_batch(seed: int, recipe: AnyRecipe = SMALL) -> Batch:
     tokens = 6 if recipe.text_tokens else 0
     vocabulary = recipe.decoder.vocabulary if isinstance(recipe, Recipe) else 1
     return Batch(
-        images=torch.randn(8, 3, 24, 24, generator=draws),
+        pictures=torch.randn(8, 3, 24, 24, generator=draws),
         tokens=torch.randint(0, vocabulary, (8, tokens), generator=draws),
         counted=torch.arange(tokens) < lengths,
         prefix_lengths=torch.randint(1, recipe.encoder.patches, (8,), generator=draws),

@@ -84,7 +84,7 @@ def steps_of(engine: Engine, recipe: AnyRecipe, last: int, trace: Trace) -> None
     """Train up to step `last`, adding to the trace."""
     ranks, done, size = engine.ranks, engine.steps_done, recipe.training.batch_size
     parts = batches(TRAINING, size, done * size, last - done, 0, ranks.rank, ranks.size)
-    feed = Feed(parts, recipe, ranks, told_to_stop=lambda: False)
+    feed = Feed(parts, engine, recipe, told_to_stop=lambda: False)
     while (fed := feed.next() if engine.steps_done < last else None) is not None:
         result = train_step(engine, fed.batch, fed.counts, recipe)
         losses = ranks.sum(*(float(value) for value in result[:3]))

@@ -127,7 +127,7 @@ _ALL = (
         "The targets, since standardising takes scale and offset out again, and the losses on noise.",
         ("pixels", "curves"),
         "tests/data/test_transforms.py::test_normalisation_is_the_recipes",
-        ((transforms, "_normalised", wrong.raw_pixels),),
+        ((transforms, "normalise", wrong.raw_pixels),),
     ),
     Fault(
         "pad tokens in the loss",

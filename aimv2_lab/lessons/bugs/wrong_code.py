@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
 from aimv2_lab.data.batches import Batch, PairDataset, Sample, batches
+from aimv2_lab.data.transforms import PixelScale
 from aimv2_lab.lessons.encoder_mistakes import MISTAKES
 from aimv2_lab.model.decoder import MultimodalDecoder, Predictions
 from aimv2_lab.model.encoder import VisionEncoder
@@ -22,7 +21,7 @@ from aimv2_lab.model.layers import SwiGLU
 from aimv2_lab.model.masks import prefix_mask
 from aimv2_lab.model.objective import pixel_targets
 from aimv2_lab.model.patches import patchify, standardise
-from aimv2_lab.recipes import DataRecipe, PixelTarget, TrainingRecipe
+from aimv2_lab.recipes import PixelTarget, TrainingRecipe
 from aimv2_lab.training.optimizers import learning_rate
 
 
@@ -72,9 +71,11 @@ def prefixes_without_rank(
     workers: int,
     rank: int = 0,
     world_size: int = 1,
+    *,
+    pinned: bool = False,
 ) -> Iterator[Batch]:
     """For `batches`: prefix lengths come from a generator keyed by seed and step, but not by position, hence rank."""
-    found = batches(dataset, batch_size, start_position, steps, workers, rank, world_size)
+    found = batches(dataset, batch_size, start_position, steps, workers, rank, world_size, pinned=pinned)
     return (_with_prefixes(batch, dataset, start_position + step) for step, batch in enumerate(found))
 
 
@@ -84,9 +85,9 @@ def _with_prefixes(batch: Batch, dataset: PairDataset, key: int) -> Batch:
     return replace(batch, prefix_lengths=lengths)
 
 
-def raw_pixels(view: Image.Image, data_recipe: DataRecipe) -> Tensor:
-    """For `transforms._normalised`: 0 … 255, as the file has them."""
-    return torch.from_numpy(np.array(view).transpose(2, 0, 1).astype(np.float32))
+def raw_pixels(pictures: Tensor, scale: PixelScale) -> Tensor:
+    """For `transforms.normalise`: 0 … 255, as the file has them."""
+    return pictures.to(torch.float32)
 
 
 def text_before_image(

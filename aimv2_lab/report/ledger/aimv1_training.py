@@ -92,7 +92,7 @@ _OPTIMISATION = Section(
             "Crop scale 0.4 … 1 (ratio 0.75 … 1.33, bicubic and flip 0.5 are second-hand)",
             "crop ablation",
             "paper",
-            ("recipes.data.DataRecipe.crop_scale", "data.transforms.training_view"),
+            ("recipes.data.DataRecipe.crop_scale", "data.transforms.training_picture"),
             _PUBLISHED,
             "01: A batch",
             values(

@@ -70,7 +70,7 @@ _TABLE_A1 = Section(
             "RandomResizedCrop: 224 px, scale 0.4 … 1.0, ratio 0.75 … 1.33, bicubic",
             "Table A1",
             "paper",
-            ("data.transforms.random_resized_crop_box", "data.transforms.training_view"),
+            ("data.transforms.random_resized_crop_box", "data.transforms.training_picture"),
             (
                 *_PUBLISHED,
                 "data/test_transforms.py::test_boxes_have_the_areas_and_ratios_asked_for",
@@ -86,7 +86,7 @@ _TABLE_A1 = Section(
             "Horizontal flip with probability 0.5",
             "Table A1",
             "paper",
-            ("data.transforms.training_view",),
+            ("data.transforms.training_picture",),
             (*_PUBLISHED, "data/test_transforms.py::test_flips_happen_as_often_as_asked"),
             "01: A batch",
             values(_PRESET, {"data.flip_probability": 0.5}),
