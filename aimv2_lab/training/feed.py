@@ -39,7 +39,7 @@ class Feed:
         batch, error = self._read()
         mine = (0, 0, 0) if batch is None else (*loss_counts(batch, self.recipe), len(batch.replaced))
         flags = (int(self.told_to_stop()), int(error is not None))
-        patches, tokens, replaced, stops, failures = self.ranks.sum(*mine, *flags)
+        patches, tokens, replaced, stops, failures = self.ranks.count(*mine, *flags)
         if stops:  # an error may come of the stop itself, as where it ended a loader's worker
             return None
         if failures:

@@ -35,6 +35,7 @@ from aimv2_lab.training.run import (
     create_run,
     find_checkpoint,
     is_run,
+    keep_deepspeed_file,
     refuse_other_data,
     refuse_other_state,
 )
@@ -128,7 +129,7 @@ def pretrain(
     """
     begun, checkpoint = ranks.together(lambda: (is_run(run), find_checkpoint(run, recipe, resume)))
     data = ranks.one_first(lambda: open_data(recipe, run))
-    ranks.agree(ranks.together(lambda: in_common(recipe, data.identity, checkpoint)))
+    ranks.agree(ranks.together(lambda: in_common(recipe, data.identity, data.tokenizer, checkpoint)))
     engine = ranks.together(lambda: make_engine(build_model(recipe), recipe, ranks))
     # What cannot be read fails here, before anything is written.
     ranks.together(lambda: (data.training[0], data.validation[0]))
@@ -140,11 +141,10 @@ def pretrain(
         state = load_checkpoint(checkpoint, engine)
         consumed = engine.steps_done * recipe.training.batch_size
         ranks.together(lambda: refuse_other_state(checkpoint, state, consumed, data.identity))
-    metrics = Metrics(run, engine.steps_done, writes=ranks.is_first)
-    try:
+    ranks.on_first(lambda: keep_deepspeed_file(run, recipe, engine.steps_done))
+    with ranks.together(lambda: Metrics(run, engine.steps_done, writes=ranks.is_first)) as metrics:
         train(engine, data, recipe, run, metrics)
-    finally:
-        metrics.close()
+        ranks.on_first(metrics.close)
     return engine
 
 
@@ -177,10 +177,12 @@ def train(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path, metrics: 
                 ranks.on_first(partial(damage.record, ranks.joined(batch.replaced), seen))
             if reads:
                 values = watch.read()
-                metrics.write("train", step, **values, **{f"samples/{name}": count for name, count in seen.items()})
+                values_and_samples = values | {f"samples/{name}": count for name, count in seen.items()}
+                ranks.on_first(partial(metrics.write, "train", step, **values_and_samples))
                 bar.set_postfix({name: f"{values[name]:.3f}" for name in result._fields[1:-1]})
             if validates:
-                metrics.write("validation", step, **validation_losses(engine, data.validation, recipe, run))
+                held_out = validation_losses(engine, data.validation, recipe, run)
+                ranks.on_first(partial(metrics.write, "validation", step, **held_out))
             if saves:
                 _save(engine, data, recipe, run)
             if reads:
@@ -201,7 +203,7 @@ def _save(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path) -> Path:
 def _saved(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path) -> Path:
     """This step's checkpoint, which is there already where it was the last thing done."""
     place = checkpoint_place(run, engine.steps_done)
-    return place if engine.ranks.together(place.exists) else _save(engine, data, recipe, run)
+    return place if engine.ranks.from_first(place.exists) else _save(engine, data, recipe, run)
 
 
 def _due(step: int, every: int, recipe: AnyRecipe) -> bool:

@@ -23,7 +23,8 @@ def validation_losses(engine: Engine, dataset: PairDataset, recipe: AnyRecipe, r
 
     Fewer, or one smaller one, where more would hold a pair twice. The ranks take micro-batches in turn, and all
     equally many, because under ZeRO stage 3 a forward pass needs all of them: some pass through what no longer counts.
-    Damaged pairs are replaced as in training, and listed in the run folder's damage_validation.jsonl.
+    Damaged pairs are replaced as in training, and listed in the run folder's damage_validation.jsonl. What cannot be
+    read on one rank is raised on all, as `Ranks.together` does.
     """
     ranks, micro = engine.ranks, recipe.training.micro_batch_size
     pairs = _validation_pairs(dataset, recipe, ranks.is_first)
@@ -31,7 +32,8 @@ def validation_losses(engine: Engine, dataset: PairDataset, recipe: AnyRecipe, r
     sums, patches, tokens, replaced = torch.zeros((), dtype=torch.float64), 0, 0, list[Replacement]()
     engine.model.eval()
     parts = batches(dataset, micro * ranks.size, 0, rounds, recipe.data.workers, ranks.rank, ranks.size)
-    for number, batch in enumerate(parts):
+    for number in range(rounds):
+        batch = ranks.together(partial(next, parts))
         counted = min(max(pairs - (number * ranks.size + ranks.rank) * micro, 0), micro)
         part = batch.rows(torch.arange(counted)) if counted else batch
         shares = torch.stack(batch_losses(engine, part.to(engine.device), LossCounts(1, 1), recipe)).double().cpu()
@@ -41,7 +43,7 @@ def validation_losses(engine: Engine, dataset: PairDataset, recipe: AnyRecipe, r
             patches, tokens = patches + counts.patches, tokens + counts.tokens
             replaced += batch.replaced
     engine.model.train()
-    patches, tokens = ranks.sum(patches, tokens)
+    patches, tokens = ranks.count(patches, tokens)
     found = [one for one in ranks.joined(replaced) if one.position < pairs]
     ranks.on_first(partial(_record, found, dataset, recipe, run, pairs))
     return mean_losses(ranks.sum(*sums.tolist()), LossCounts(patches, tokens), recipe)
