@@ -177,8 +177,8 @@ def train(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path, metrics: 
                 ranks.on_first(partial(damage.record, ranks.joined(batch.replaced), seen))
             if reads:
                 values = watch.read()
-                values_and_samples = values | {f"samples/{name}": count for name, count in seen.items()}
-                ranks.on_first(partial(metrics.write, "train", step, **values_and_samples))
+                record = values | {f"samples/{name}": count for name, count in seen.items()}
+                ranks.on_first(partial(metrics.write, "train", step, **record))
                 bar.set_postfix({name: f"{values[name]:.3f}" for name in result._fields[1:-1]})
             if validates:
                 held_out = validation_losses(engine, data.validation, recipe, run)

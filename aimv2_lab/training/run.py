@@ -95,7 +95,7 @@ def create_run(
 
 
 def keep_deepspeed_file(folder: Path, recipe: AnyRecipe, steps_done: int) -> None:
-    """Copy the file of `engine.deepspeed`, which may be another at every start, as what the steps from here ran with."""
+    """Copy the file of `engine.deepspeed`, which may be another at every start: the steps from here ran with it."""
     if recipe.engine.deepspeed:
         replace_text(folder / f"deepspeed-{steps_done:08d}.json", Path(recipe.engine.deepspeed).read_text())
 
@@ -179,7 +179,7 @@ class Metrics:
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=steps_done + 1)
 
     def write(self, kind: str, step: int, **values: float) -> None:
-        """Record values measured after `step` updates; kind is "train" or "validation". Raises OSError naming the file."""
+        """Record what was measured after `step` updates; kind is "train" or "validation". Raises OSError with the file."""
         if not self.writes:
             return
         with self._named_errors():

@@ -66,7 +66,7 @@ class Watch:
     def read(self) -> dict[str, float]:
         """The newest step's losses and gradient norm, summed over the ranks, with rates since the last reading.
 
-        Where no step was taken since, the rates alone. The share of the time that was waited for data, and the peak
+        Empty where no step was taken since. The share of the time that was waited for data, and the peak
         memory of a GPU, are those of the rank that has most.
 
         Raises FloatingPointError (RankFailed on all ranks but the first), naming the step and its pairs, for the first
@@ -75,7 +75,7 @@ class Watch:
         """
         unread, self._unread = self._unread, []
         if not unread:
-            return self._rates()
+            return {}
         shares = torch.stack([torch.stack([*found.result[:-1]]) for found in unread])  # all but the gradient norm
         sums = iter(self.engine.ranks.sum(*shares.flatten().tolist()))
         norms = torch.stack([found.result.gradient_norm for found in unread]).tolist()
