@@ -26,7 +26,7 @@ from aimv2_lab.formats.folder import RECIPE_FILE, load_model, read_recipe, save_
 from aimv2_lab.lessons.trained import TRAINED
 from aimv2_lab.model.two_towers import TwoTowers
 from aimv2_lab.recipes import recipe
-from aimv2_lab.recipes.lit import lit_recipe
+from aimv2_lab.recipes.continuations import lit_recipe
 from aimv2_lab.training.loop import build_model, pretrain
 from aimv2_lab.training.run import TOKENIZER
 

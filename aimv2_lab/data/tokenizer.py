@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import string
 import unicodedata
@@ -91,6 +92,12 @@ class CaptionTokenizer:
     def save(self, folder: str | Path) -> None:
         """Write the tokenizer so that `load_tokenizer(folder)` and transformers' AutoTokenizer read it."""
         self.tokenizer.save_pretrained(str(folder))
+
+    def content(self) -> bytes:
+        """All that decides which tokens a text becomes, the same wherever the tokenizer was loaded from."""
+        rules = getattr(self.tokenizer, "backend_tokenizer", None)  # absent where it is written in Python
+        known = [sorted(self.tokenizer.get_vocab().items()), self.end_id, self.pad_id, self.cleans]
+        return json.dumps([known, rules.to_str() if rules else type(self.tokenizer).__name__]).encode()
 
     def check_vocabulary(self, recipe_vocabulary: int) -> None:
         """Raise ValueError when the model's vocabulary is smaller than the tokenizer's."""

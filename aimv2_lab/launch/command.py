@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,9 +17,11 @@ from torch import distributed
 
 from aimv2_lab.data.damage import TooMuchDamage
 from aimv2_lab.fields import UnknownName
-from aimv2_lab.recipes import PretrainingRecipe, recipe
+from aimv2_lab.recipes import AnyRecipe, PretrainingRecipe, recipe
 from aimv2_lab.recipes.mixtures import placed
-from aimv2_lab.training.ranks import RankFailed
+from aimv2_lab.training.engine import Engine
+from aimv2_lab.training.lost_ranks import ended_with_the_others
+from aimv2_lab.training.ranks import RankFailed, launched
 from aimv2_lab.training.stopping import STOPPED, Preempted
 
 
@@ -86,6 +89,18 @@ def read_mixture(file: str) -> list[Any]:
     if not isinstance(parts, list) or not parts:
         raise ValueError(f'{file} must list sources: [{{"source": "…", "weight": 30}}, …]')
     return parts
+
+
+def train_as_launched(train: Callable[..., Engine], recipe: AnyRecipe, run: Path, resume: bool) -> Engine:
+    """Train, with `pretrain` or `finetune`, on the plain engine, or on DeepSpeed's where a launcher has started this
+    process, which then ends where another rank dies."""
+    if not launched():
+        return train(recipe, run, resume)
+    from aimv2_lab.training.deepspeed_engine import DeepSpeedEngine, start_ranks  # takes seconds
+
+    ranks = start_ranks()
+    with ended_with_the_others(ranks):
+        return train(recipe, run, resume, ranks, partial(DeepSpeedEngine, log=run / "deepspeed.log"))
 
 
 def end_plainly(command: Callable[[], None], go_on: str = "add --resume to go on from the newest checkpoint") -> None:

@@ -16,8 +16,7 @@ from typing import Annotated
 
 import tyro
 
-from aimv2_lab.launch.command import end_plainly, speaks
-from aimv2_lab.launch.pretrain import train_as_launched
+from aimv2_lab.launch.command import end_plainly, speaks, train_as_launched
 from aimv2_lab.launch.start import Choice, start_recipe
 from aimv2_lab.recipes import FinetuneRecipe
 from aimv2_lab.training.finetune import MODEL, finetune, finetune_recipe
@@ -52,7 +51,7 @@ def read_options(arguments: Sequence[str]) -> FinetuneOptions:
 def run_finetuning(options: FinetuneOptions) -> None:
     """Fine-tune, then print the last validation."""
     run = options.run or Path("runs") / options.recipe.name
-    engine = train_as_launched(options.recipe, run, options.resume, finetune)
+    engine = train_as_launched(finetune, options.recipe, run, options.resume)
     if engine.ranks.is_first:
         last = read_metrics(run, "validation")[-1]
         print(f"step {last['step']}: validation top-1 {last['top1']:.1%}, loss {last['total']:.3f}; {run / MODEL}")

@@ -17,11 +17,11 @@ from typing import Annotated
 import tyro
 
 from aimv2_lab.formats.folder import RECIPE_FILE, find_model, read_recipe
-from aimv2_lab.launch.command import end_plainly, speaks
-from aimv2_lab.launch.pretrain import train_as_launched
+from aimv2_lab.launch.command import end_plainly, speaks, train_as_launched
 from aimv2_lab.launch.start import Choice, start_recipe
 from aimv2_lab.recipes import ContrastiveRecipe
-from aimv2_lab.recipes.lit import LitSize, lit_recipe
+from aimv2_lab.recipes.continuations import LitSize, lit_recipe
+from aimv2_lab.training.loop import pretrain
 from aimv2_lab.training.run import read_metrics
 
 PROGRAM = "python -m aimv2_lab.launch.lit"
@@ -55,7 +55,7 @@ def _recipe(start: str, size: LitSize) -> ContrastiveRecipe:
 def run_lit(options: LitOptions) -> None:
     """Train, then print the last validation."""
     run = options.run or Path("runs") / options.recipe.name
-    engine = train_as_launched(options.recipe, run, options.resume)
+    engine = train_as_launched(pretrain, options.recipe, run, options.resume)
     if engine.ranks.is_first:
         last = read_metrics(run, "validation")[-1]
         print(f"step {last['step']}: validation loss {last['total']:.3f}, {last['matched']:.1%} matched; run in {run}")

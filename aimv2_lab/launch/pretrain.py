@@ -8,15 +8,10 @@ Every field of the recipe can be set, e.g. `--training.steps 500`; `--recipe NAM
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-from aimv2_lab.launch.command import Options, end_plainly, read_command
-from aimv2_lab.recipes import AnyRecipe
-from aimv2_lab.training.engine import Engine
+from aimv2_lab.launch.command import Options, end_plainly, read_command, train_as_launched
 from aimv2_lab.training.loop import pretrain
-from aimv2_lab.training.ranks import launched
 from aimv2_lab.training.run import read_metrics
 
 
@@ -27,7 +22,7 @@ def run_pretraining(options: Options) -> None:
             f"recipe {options.recipe.name} names no data: add --data FOLDER, FILE, HUB_NAME or SOURCES.json"
         )
     run = options.run or Path("runs") / options.recipe.name
-    engine = train_as_launched(options.recipe, run, options.resume)
+    engine = train_as_launched(pretrain, options.recipe, run, options.resume)
     if not engine.ranks.is_first:
         return
     last = read_metrics(run, "validation")[-1]
@@ -35,16 +30,6 @@ def run_pretraining(options: Options) -> None:
     if options.recipe.text_tokens:
         losses += f", caption loss {last['text']:.3f}"
     print(f"step {last['step']}: validation {losses}; run in {run}")
-
-
-def train_as_launched(recipe: AnyRecipe, run: Path, resume: bool, train: Callable[..., Engine] = pretrain) -> Engine:
-    """Train, as `pretrain` or `finetune`, with the plain engine, or with DeepSpeed's where a launcher has started
-    this process."""
-    if not launched():
-        return train(recipe, run, resume)
-    from aimv2_lab.training.deepspeed_engine import DeepSpeedEngine, start_ranks  # takes seconds
-
-    return train(recipe, run, resume, start_ranks(), partial(DeepSpeedEngine, log=run / "deepspeed.log"))
 
 
 def main() -> None:

@@ -19,10 +19,11 @@ from aimv2_lab.recipes import PixelTarget
 
 
 class LossCounts(NamedTuple):
-    """How many predictions of the global batch count: the two normalisers."""
+    """How many predictions of the global batch count: the two normalisers, and how many images it has."""
 
     patches: int
     tokens: int
+    images: int = 1
 
 
 class Losses(NamedTuple):

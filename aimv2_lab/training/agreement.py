@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import aimv2_lab
+from aimv2_lab.data.classes import ClassTokenizer
+from aimv2_lab.data.tokenizer import CaptionTokenizer
 from aimv2_lab.recipes import AnyRecipe
 
 
-def in_common(recipe: AnyRecipe, data: Any, checkpoint: Path | None) -> dict[str, str]:
-    """What to compare between ranks, by what it is called."""
+def in_common(
+    recipe: AnyRecipe, data: Any, tokenizer: CaptionTokenizer | ClassTokenizer | None, checkpoint: Path | None
+) -> dict[str, str]:
+    """What to compare between ranks, by what it is called; classes are in the recipe."""
     users = recipe.engine.deepspeed
     return {
         "the code of aimv2_lab": code_digest(),
@@ -22,6 +26,7 @@ def in_common(recipe: AnyRecipe, data: Any, checkpoint: Path | None) -> dict[str
         "the file named by engine.deepspeed": _digest(Path(users).read_bytes()) if users else "none",
         "the recipe": _digest(recipe.to_json().encode()),
         "the data": _digest(json.dumps(data, sort_keys=True).encode()),
+        "the tokenizer": _digest(tokenizer.content()) if isinstance(tokenizer, CaptionTokenizer) else "none",
         "the newest checkpoint": str(checkpoint),
     }
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 from aimv2_lab.formats.folder import load_encoder
 from aimv2_lab.model.adapters import add_adapters
 from aimv2_lab.model.classifier import Classifier
+from aimv2_lab.model.distillation import Distillation
 from aimv2_lab.model.encoder import VisionEncoder
 from aimv2_lab.model.two_towers import TwoTowers
-from aimv2_lab.recipes import ContrastiveRecipe, EncoderRecipe, FinetuneRecipe, TrunkRecipe
+from aimv2_lab.recipes import ContrastiveRecipe, DistillationRecipe, EncoderRecipe, FinetuneRecipe, TrunkRecipe
 
 
 def build_classifier(recipe: FinetuneRecipe) -> Classifier:
@@ -44,13 +45,21 @@ def build_two_towers(recipe: ContrastiveRecipe) -> TwoTowers:
     return towers
 
 
+def build_distillation(recipe: DistillationRecipe) -> Distillation:
+    """A student drawn from torch's generator beside the frozen encoder of `recipe.teacher`; raises as
+    `build_classifier` does."""
+    distillation = Distillation(recipe)
+    _begin(distillation.teacher, recipe.teacher)
+    return distillation
+
+
 def _begin(encoder: VisionEncoder, start: str) -> None:
     """Give an encoder the weights of a checkpoint's, in place; raises ValueError where that one is another."""
     trained = load_encoder(start)
     found = _resized(trained.recipe, encoder.recipe.image_size)
     if found != encoder.recipe:
         raise ValueError(
-            f"start = {start!r} has the encoder {trained.recipe}, the recipe {encoder.recipe}: leave the fields of "
+            f"{start!r} has the encoder {trained.recipe}, the recipe {encoder.recipe}: leave the fields of "
             "encoder as the checkpoint has them (image_size is free with sine-cosine positions)"
         )
     encoder.load_state_dict(trained.state_dict())

@@ -61,7 +61,7 @@ def deepspeed_config(recipe: AnyRecipe, ranks: int) -> dict[str, Any]:
         made["bf16"] = {"enabled": True}
         if engine.zero_stage == 1:  # the stages above have no such choice
             made["data_types"] = {"grad_accum_dtype": "fp32"}
-    return with_users_settings(made, Path(engine.deepspeed)) if engine.deepspeed else made
+    return _with_users_settings(made, recipe) if engine.deepspeed else made
 
 
 def micro_steps(recipe: AnyRecipe, ranks: int) -> int:
@@ -77,15 +77,21 @@ def micro_steps(recipe: AnyRecipe, ranks: int) -> int:
     return batch // (ranks * micro)
 
 
-def with_users_settings(made: Mapping[str, Any], file: Path) -> dict[str, Any]:
-    """`made` with the settings of a file beside it; "auto" stands for what the recipe says. Raises ValueError."""
+def users_settings(recipe: AnyRecipe) -> dict[str, Any]:
+    """What the file of `engine.deepspeed` says, but for "auto". Raises ValueError where it holds no JSON object."""
+    file = recipe.engine.deepspeed
     try:
-        users = json.loads(file.read_text())
+        users = json.loads(Path(file).read_text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"engine.deepspeed = {str(file)!r} is no JSON: {error}") from error
+        raise ValueError(f"engine.deepspeed = {file!r} is no JSON: {error}") from error
     if not isinstance(users, dict):
-        raise ValueError(f"engine.deepspeed = {str(file)!r} must hold a JSON object, not {type(users).__name__}")
-    users = _without_auto(users)
+        raise ValueError(f"engine.deepspeed = {file!r} must hold a JSON object, not {type(users).__name__}")
+    return _without_auto(users)
+
+
+def _with_users_settings(made: Mapping[str, Any], recipe: AnyRecipe) -> dict[str, Any]:
+    """`made` with the settings of the user's file beside it; "auto" stands for what the recipe says."""
+    users = users_settings(recipe)
     wrong = [f"{name} (use {remedy})" for name, remedy in NOT_DEEPSPEEDS.items() if _is_asked_for(users.get(name))]
     for path, value in leaves(users):
         said = _value_at(made, path)
@@ -95,7 +101,9 @@ def with_users_settings(made: Mapping[str, Any], file: Path) -> dict[str, Any]:
         if _is_asked_for(_value_at(users, path)) and _value_at(made, path) is None:
             wrong.append(f"{path}, which the recipe leaves off (engine.weights, engine.offload)")
     if wrong:
-        raise ValueError(f"engine.deepspeed = {str(file)!r} conflicts with the recipe: {'; '.join(wrong)}")
+        raise ValueError(
+            f"engine.deepspeed = {recipe.engine.deepspeed!r} conflicts with the recipe: {'; '.join(wrong)}"
+        )
     return _joined(users, made)
 
 

@@ -23,13 +23,16 @@ from torch import Tensor, distributed, nn
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.blocks import prepare_blocks
 from aimv2_lab.training.deepspeed_config import deepspeed_config
+from aimv2_lab.training.deepspeed_refusals import check_users_settings
 from aimv2_lab.training.engine import ModelT, in_precision
 from aimv2_lab.training.optimizer_state import optimizer_tensors, restore_optimizer
 from aimv2_lab.training.optimizers import build_optimizer, check_matrix_optimizer, set_learning_rate
 from aimv2_lab.training.ranks import Ranks, launched
 from aimv2_lab.training.zero_state import gathered_state, gathered_weights, restore_pieces
 
-PATIENCE = timedelta(minutes=30)  # how long a rank waits for the others, as for a slow file system; our choice
+# How long a rank waits for one that lives but does not come; torch's own limits for gloo and NCCL. On the host the
+# first rank may be opening data or writing a checkpoint; the collectives of the devices come after what is slow.
+HOST_PATIENCE, DEVICE_PATIENCE = timedelta(minutes=30), timedelta(minutes=10)
 
 
 def start_ranks() -> Ranks:
@@ -48,13 +51,13 @@ def start_ranks() -> Ranks:
     place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
     try:
         backend = "gloo" if cpu else "nccl"
-        deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, timeout=PATIENCE)
+        deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, timeout=DEVICE_PATIENCE)
     except (RuntimeError, distributed.DistError) as error:
         raise ConnectionError(
             f"rank {os.environ['RANK']} could not meet the others at {place}: {str(error).splitlines()[0]}. Where the "
             "port is in use, name another: --master_port of deepspeed and torchrun, MASTER_PORT under srun"
         ) from error
-    group = distributed.new_group(backend="gloo", timeout=PATIENCE)
+    group = distributed.new_group(backend="gloo", timeout=HOST_PATIENCE)
     return Ranks(distributed.get_rank(), distributed.get_world_size(), group)
 
 
@@ -93,7 +96,7 @@ class DeepSpeedEngine(Generic[ModelT]):
     """Drives a model through DeepSpeed; every method is called by all ranks, in the same order.
 
     DeepSpeed takes the model over when it is first needed, so that what `restore` brings is there before it shards it.
-    Raises ValueError as `deepspeed_config` and `check_matrix_optimizer` do.
+    Raises ValueError as `deepspeed_config`, `check_users_settings` and `check_matrix_optimizer` do.
     """
 
     def __init__(self, model: ModelT, recipe: AnyRecipe, ranks: Ranks, log: Path | None = None) -> None:
@@ -103,6 +106,7 @@ class DeepSpeedEngine(Generic[ModelT]):
         self.steps_done = 0
         self.log = log
         self.config = deepspeed_config(recipe, ranks.size)
+        check_users_settings(recipe, ranks.size)
         # The losses of all ranks and micro-batches are shares that add up; DeepSpeed would average them.
         self._shares = ranks.size * self.config["gradient_accumulation_steps"]
 

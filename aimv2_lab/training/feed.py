@@ -41,15 +41,15 @@ class Feed:
         """
         batch, mine, error = self._read()
         flags, ranks = (int(self.told_to_stop()), int(error is not None)), self.engine.ranks
-        patches, tokens, replaced, stops, failures = ranks.sum(*mine, *flags)
+        *counts, replaced, stops, failures = ranks.count(*mine, *flags)
         if stops:  # an error may come of the stop itself, as where it ended a loader's worker
             return None
         if failures:
             ranks.together(lambda: _raised(error))
         assert batch is not None
-        return Fed(batch, LossCounts(patches, tokens), replaced)
+        return Fed(batch, LossCounts(*counts), replaced)
 
-    def _read(self) -> tuple[Batch | None, tuple[int, int, int], Exception | None]:
+    def _read(self) -> tuple[Batch | None, tuple[int, ...], Exception | None]:
         """A batch on the device with what counts of it and the number replaced, or the error met."""
         started = time.perf_counter()
         try:
@@ -58,7 +58,7 @@ class Feed:
             mine = (*loss_counts(batch, self.recipe), len(batch.replaced))
             return batch.to(self.engine.device), mine, None
         except Exception as error:  # whatever it is, the other ranks must hear of it first
-            return None, (0, 0, 0), error
+            return None, (0, 0, 0, 0), error
         finally:
             self.waited += time.perf_counter() - started
 

@@ -21,9 +21,9 @@ from aimv2_lab.data.tokenizer import CaptionTokenizer, load_tokenizer
 from aimv2_lab.model.aimv1 import AIMv1
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.models import AnyModel, model_of
-from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe, ContrastiveRecipe, FinetuneRecipe, Recipe
+from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe, ContrastiveRecipe, DistillationRecipe, FinetuneRecipe, Recipe
 from aimv2_lab.training.agreement import in_common
-from aimv2_lab.training.beginnings import build_classifier, build_two_towers
+from aimv2_lab.training.beginnings import build_classifier, build_distillation, build_two_towers
 from aimv2_lab.training.checkpoint import checkpoint_place, load_checkpoint, save_checkpoint
 from aimv2_lab.training.engine import Engine, LocalEngine, pick_device
 from aimv2_lab.training.feed import Feed
@@ -35,6 +35,7 @@ from aimv2_lab.training.run import (
     create_run,
     find_checkpoint,
     is_run,
+    keep_deepspeed_file,
     refuse_other_data,
     refuse_other_state,
 )
@@ -43,6 +44,7 @@ from aimv2_lab.training.stopping import Preempted, stop_signal
 from aimv2_lab.training.validation import validation_losses
 from aimv2_lab.training.watch import Watch
 
+Captioned = Recipe | ContrastiveRecipe | DistillationRecipe  # what may read captions
 EngineMaker = Callable[[AnyModel, AnyRecipe, Ranks], Engine]
 TOKENIZER_CAPTIONS = 20_000  # captions that a tokenizer of the run's own is trained on, at most; our choice
 
@@ -70,12 +72,14 @@ def build_model(recipe: AnyRecipe) -> AnyModel: ...
 def build_model(recipe: AnyRecipe) -> AnyModel:
     """A freshly drawn model; the same for the same seed, whatever was drawn before.
 
-    Where the recipe has a start, with its encoder; raises as `build_classifier` and `build_two_towers` do.
+    Where the recipe has a start or a teacher, with its encoder; raises as `training.beginnings` does.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.training.seed)
         if isinstance(recipe, FinetuneRecipe):
             return build_classifier(recipe)
+        if isinstance(recipe, DistillationRecipe):
+            return build_distillation(recipe)
         return build_two_towers(recipe) if isinstance(recipe, ContrastiveRecipe) else model_of(recipe)
 
 
@@ -89,13 +93,13 @@ def open_data(recipe: AnyRecipe, run: Path | None = None) -> RunData:
     tokenizer: CaptionTokenizer | ClassTokenizer | None = None
     if isinstance(recipe, FinetuneRecipe):
         tokenizer = ClassTokenizer(recipe.classes)
-    elif isinstance(recipe, Recipe | ContrastiveRecipe):
+    elif isinstance(recipe, Captioned) and recipe.text_tokens:
         tokenizer = _open_tokenizer(recipe, splits[0], run)
     training, validation = (PairDataset(s, tokenizer, recipe, training=s is splits[0]) for s in splits)
     return RunData(training, validation, tokenizer)
 
 
-def _open_tokenizer(recipe: Recipe | ContrastiveRecipe, source: MixedSource, run: Path | None) -> CaptionTokenizer:
+def _open_tokenizer(recipe: Captioned, source: MixedSource, run: Path | None) -> CaptionTokenizer:
     """The run's tokenizer, or else the recipe's; raises ValueError when the recipe's vocabulary is smaller."""
     if run is not None and is_run(run):
         tokenizer = load_tokenizer(str(run / TOKENIZER))
@@ -132,7 +136,7 @@ def pretrain(
     """
     begun, checkpoint = ranks.together(lambda: (is_run(run), find_checkpoint(run, recipe, resume)))
     data = ranks.one_first(lambda: open_data(recipe, run))
-    ranks.agree(ranks.together(lambda: in_common(recipe, data.identity, checkpoint)))
+    ranks.agree(ranks.together(lambda: in_common(recipe, data.identity, data.tokenizer, checkpoint)))
     engine = ranks.together(lambda: make_engine(build_model(recipe), recipe, ranks))
     # What cannot be read fails here, before anything is written.
     ranks.together(lambda: (data.training[0], data.validation[0]))
@@ -144,11 +148,10 @@ def pretrain(
         state = load_checkpoint(checkpoint, engine)
         consumed = engine.steps_done * recipe.training.batch_size
         ranks.together(lambda: refuse_other_state(checkpoint, state, consumed, data.identity))
-    metrics = Metrics(run, engine.steps_done, writes=ranks.is_first)
-    try:
+    ranks.on_first(lambda: keep_deepspeed_file(run, recipe, engine.steps_done))
+    with ranks.together(lambda: Metrics(run, engine.steps_done, writes=ranks.is_first)) as metrics:
         train(engine, data, recipe, run, metrics)
-    finally:
-        metrics.close()
+        ranks.on_first(metrics.close)
     return engine
 
 
@@ -182,10 +185,12 @@ def train(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path, metrics: 
                 ranks.on_first(partial(damage.record, ranks.joined(batch.replaced), seen))
             if reads:
                 values = watch.read()
-                metrics.write("train", step, **values, **{f"samples/{name}": count for name, count in seen.items()})
+                record = values | {f"samples/{name}": count for name, count in seen.items()}
+                ranks.on_first(partial(metrics.write, "train", step, **record))
                 bar.set_postfix({name: f"{values[name]:.3f}" for name in result._fields[1:-1]})
             if validates:
-                metrics.write("validation", step, **validation_losses(engine, data.validation, recipe, run))
+                held_out = validation_losses(engine, data.validation, recipe, run)
+                ranks.on_first(partial(metrics.write, "validation", step, **held_out))
             if saves:
                 _save(engine, data, recipe, run)
             if reads:
@@ -206,7 +211,7 @@ def _save(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path) -> Path:
 def _saved(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path) -> Path:
     """This step's checkpoint, which is there already where it was the last thing done."""
     place = checkpoint_place(run, engine.steps_done)
-    return place if engine.ranks.together(place.exists) else _save(engine, data, recipe, run)
+    return place if engine.ranks.from_first(place.exists) else _save(engine, data, recipe, run)
 
 
 def _due(step: int, every: int, recipe: AnyRecipe) -> bool:

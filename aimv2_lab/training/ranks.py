@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 
 Result = TypeVar("Result")
 
@@ -34,14 +34,22 @@ class Ranks:
         """Whether this is rank 0, which writes and prints for all."""
         return self.rank == 0
 
-    def sum(self, *numbers: float) -> list[Any]:
-        """The sums of each number over the ranks; whole numbers stay whole."""
-        if self.size == 1:
-            return list(numbers)
-        whole = all(isinstance(number, int) for number in numbers)
-        total = torch.tensor(numbers, dtype=torch.int64 if whole else torch.float64)
-        distributed.all_reduce(total, group=self.group)
-        return total.tolist()
+    def sum(self, *numbers: float) -> list[float]:
+        """The sums of each number over the ranks, in float64."""
+        return self._reduced(torch.tensor(numbers, dtype=torch.float64), distributed.ReduceOp.SUM)
+
+    def count(self, *numbers: int) -> list[int]:
+        """The sums of each whole number over the ranks."""
+        return self._reduced(torch.tensor(numbers, dtype=torch.int64), distributed.ReduceOp.SUM)
+
+    def highest(self, *numbers: float) -> list[float]:
+        """The highest of each number among the ranks, in float64."""
+        return self._reduced(torch.tensor(numbers, dtype=torch.float64), distributed.ReduceOp.MAX)
+
+    def _reduced(self, numbers: Tensor, operation: Any) -> list[Any]:
+        if self.size > 1:
+            distributed.all_reduce(numbers, operation, group=self.group)
+        return numbers.tolist()
 
     def gather(self, value: Result) -> list[Result]:
         """Every rank's value, on every rank."""
@@ -84,6 +92,10 @@ class Ranks:
     def on_first(self, action: Callable[[], None]) -> None:
         """Do on the first rank what the others wait for; raises as `together` does."""
         self.together(action if self.is_first else lambda: None)
+
+    def from_first(self, action: Callable[[], Result]) -> Result:
+        """What the first rank found, on every rank, where two might find different things; raises as `together`."""
+        return self.gather(self.together(lambda: action() if self.is_first else None))[0]  # type: ignore[return-value]
 
     def one_first(self, action: Callable[[], Result]) -> Result:
         """Do the same on every rank, on the first before all others, which find what it made; raises as `together`."""

@@ -6,6 +6,7 @@ data.json          what the data of both splits were: sources, weights, sizes, f
 tokenizer/         the tokenizer, loadable by transformers; not where the recipe reads no text, or labels
 metrics.jsonl      one record per logged step, and one per validation
 tensorboard/       the same for TensorBoard
+deepspeed-N.json   the user's own DeepSpeed settings, where a start after N steps had any
 damage.jsonl       training pairs that had to be replaced, and why; damage_validation.jsonl likewise
 checkpoints/       step-N folders
 model/             of a finished fine-tuning: the whole model in plain weights, LoRA merged
@@ -15,7 +16,8 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -92,6 +94,12 @@ def create_run(
     replace_text(folder / RECIPE_FILE, recipe.to_json())
 
 
+def keep_deepspeed_file(folder: Path, recipe: AnyRecipe, steps_done: int) -> None:
+    """Copy the file of `engine.deepspeed`, which may be another at every start: the steps from here ran with it."""
+    if recipe.engine.deepspeed:
+        replace_text(folder / f"deepspeed-{steps_done:08d}.json", Path(recipe.engine.deepspeed).read_text())
+
+
 def replace_text(file: Path, text: str) -> None:
     """Give a file a new text; whoever is killed in between leaves the old one whole."""
     with written_aside(file) as aside:
@@ -155,7 +163,8 @@ def environment() -> dict[str, Any]:
 class Metrics:
     """Appends records to metrics.jsonl and TensorBoard; on resume, drops what came after the checkpoint.
 
-    With `writes` off, as on all ranks but the first, it takes the same calls and does nothing.
+    With `writes` off, as on all ranks but the first, it takes the same calls and does nothing. As a context it closes
+    its files, and where its body raised, that is what is heard of.
     """
 
     def __init__(self, folder: Path, steps_done: int, writes: bool = True) -> None:
@@ -170,20 +179,36 @@ class Metrics:
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=steps_done + 1)
 
     def write(self, kind: str, step: int, **values: float) -> None:
-        """Record values measured after `step` updates; kind is "train" or "validation"."""
+        """Record what was measured after `step` updates; kind is "train" or "validation"; raises OSError."""
         if not self.writes:
             return
-        self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
-        self._file.flush()
-        for name, value in values.items():
-            self._board.add_scalar(f"{kind}/{name}", value, step)
+        with self._named_errors():
+            self._file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+            self._file.flush()
+            for name, value in values.items():
+                self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
-        """Close both files."""
+        """Close both files; raises OSError as `write` does."""
         if not self.writes:
             return
-        self._file.close()
-        self._board.close()
+        with self._named_errors():
+            self._file.close()
+            self._board.close()
+
+    def __enter__(self) -> Metrics:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with suppress(OSError) if kind else nullcontext():
+            self.close()
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OSError(f"could not write to {self._file.name} or tensorboard beside it: {error}") from error
 
 
 def read_metrics(folder: Path, kind: str | None = None) -> list[dict[str, Any]]:

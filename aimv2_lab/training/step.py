@@ -8,11 +8,21 @@ from typing import NamedTuple, overload
 import torch
 from torch import Tensor
 
-from aimv2_lab.data.batches import Batch
+from aimv2_lab.data.batch import Batch, CountedText
 from aimv2_lab.model.classifier import ClassLosses, class_losses
+from aimv2_lab.model.decoder import Predictions
+from aimv2_lab.model.distillation import DistillationLosses, FeatureLosses
 from aimv2_lab.model.objective import LossCounts, Losses, losses
-from aimv2_lab.recipes import AdditiveRecipe, AnyRecipe, ContrastiveRecipe, FinetuneRecipe, PretrainingRecipe
+from aimv2_lab.recipes import (
+    AdditiveRecipe,
+    AnyRecipe,
+    ContrastiveRecipe,
+    DistillationRecipe,
+    FinetuneRecipe,
+    PretrainingRecipe,
+)
 from aimv2_lab.training.contrastive import ContrastiveStepResult, contrastive_step
+from aimv2_lab.training.distillation import DistillationStepResult, FeatureStepResult, distillation_losses
 from aimv2_lab.training.engine import Engine, Predictor
 
 
@@ -33,12 +43,23 @@ class ClassStepResult(NamedTuple):
     gradient_norm: Tensor
 
 
-AnyStepResult = StepResult | ClassStepResult | ContrastiveStepResult
+AnyLosses = Losses | ClassLosses | FeatureLosses | DistillationLosses
+AdditiveStepResult = StepResult | ClassStepResult | FeatureStepResult | DistillationStepResult
+AnyStepResult = AdditiveStepResult | ContrastiveStepResult
+
+
+def result_type(recipe: AdditiveRecipe) -> type[AdditiveStepResult]:
+    """What a step of this recipe measures."""
+    if isinstance(recipe, FinetuneRecipe):
+        return ClassStepResult
+    if isinstance(recipe, DistillationRecipe):
+        return DistillationStepResult if recipe.pretraining_weight else FeatureStepResult
+    return StepResult
 
 
 def loss_counts(batch: Batch, recipe: AnyRecipe) -> LossCounts:
-    """How many patches and tokens of the batch count: known before any forward pass."""
-    return LossCounts(batch.counted_patches(recipe.encoder.patches), batch.counted_tokens)
+    """How many patches, tokens and images of the batch count: known before any forward pass."""
+    return LossCounts(batch.counted_patches(recipe.encoder.patches), batch.counted_tokens, len(batch))
 
 
 @overload
@@ -46,19 +67,31 @@ def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe:
 @overload
 def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe: FinetuneRecipe) -> ClassLosses: ...
 @overload
-def batch_losses(
-    predictor: Predictor, batch: Batch, counts: LossCounts, recipe: AdditiveRecipe
-) -> Losses | ClassLosses: ...
-def batch_losses(
-    predictor: Predictor, batch: Batch, counts: LossCounts, recipe: AdditiveRecipe
-) -> Losses | ClassLosses:
+def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe: AdditiveRecipe) -> AnyLosses: ...
+def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe: AdditiveRecipe) -> AnyLosses:
     """The share of one (micro-)batch in the losses of the global batch that `counts` describes."""
     images = batch.images  # once: it is computed anew at every access
     if isinstance(recipe, FinetuneRecipe):
         return class_losses(predictor.forward(images), batch.tokens[:, 0], counts.tokens)
     sees_all = recipe.objective.encoder_attention == "bidirectional"
     text = batch.counted_text()
-    predictions = predictor.forward(images, batch.tokens, None if sees_all else batch.prefix_lengths, text.slots)
+    said = predictor.forward(images, batch.tokens, None if sees_all else batch.prefix_lengths, text.slots)
+    predictions = said.predictions if isinstance(recipe, DistillationRecipe) else said
+    predicted = None if predictions is None else _predicted(predictions, images, text, batch, counts, recipe)
+    if isinstance(recipe, DistillationRecipe):
+        return distillation_losses(said.errors, counts.images, predicted, recipe.pretraining_weight)
+    assert predicted is not None
+    return predicted
+
+
+def _predicted(
+    predictions: Predictions,
+    images: Tensor,
+    text: CountedText,
+    batch: Batch,
+    counts: LossCounts,
+    recipe: PretrainingRecipe | DistillationRecipe,
+) -> Losses:
     return losses(
         predictions,
         images,
@@ -74,13 +107,15 @@ def batch_losses(
 
 def mean_losses(sums: Sequence[float], counts: LossCounts, recipe: AdditiveRecipe) -> dict[str, float]:
     """Losses by name from the sums that `batch_losses` gives with counts of one."""
-    patches, tokens = (max(count, 1) for count in counts)
+    number = {"pixel": counts.patches, "text": counts.tokens, "features": counts.images, "top1": counts.tokens}
+    total, *parts = result_type(recipe)._fields[:-1]
+    means = {part: value / max(number[part], 1) for part, value in zip(parts, sums[1:], strict=True)}
     if isinstance(recipe, FinetuneRecipe):
-        total, top1 = sums
-        return {"total": total / tokens, "top1": top1 / tokens}
-    _, pixel, text = sums
-    pixel, text = pixel / patches, text / tokens
-    return {"total": text + recipe.objective.pixel_weight * pixel, "pixel": pixel, "text": text}
+        return {total: sums[0] / max(counts.tokens, 1), **means}
+    predicted = means.get("text", 0.0) + recipe.objective.pixel_weight * means.get("pixel", 0.0)
+    if isinstance(recipe, DistillationRecipe):
+        predicted = means["features"] + recipe.pretraining_weight * predicted
+    return {total: predicted, **means}
 
 
 @overload
@@ -102,5 +137,4 @@ def train_step(engine: Engine, batch: Batch, counts: LossCounts, recipe: AnyReci
         share = batch_losses(engine, micro_batch, counts, recipe)
         engine.backward(share.total)
         shares.append(torch.stack(share).detach())
-    result = ClassStepResult if isinstance(recipe, FinetuneRecipe) else StepResult
-    return result._make([*torch.stack(shares).sum(dim=0), engine.step()])
+    return result_type(recipe)._make([*torch.stack(shares).sum(dim=0), engine.step()])

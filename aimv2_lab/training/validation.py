@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Sequence
 from functools import partial
@@ -27,7 +28,8 @@ def validation_losses(engine: Engine, dataset: PairDataset, recipe: AnyRecipe, r
 
     Fewer, or one smaller one, where more would hold a pair twice. The ranks take micro-batches in turn, and all
     equally many, because under ZeRO stage 3 a forward pass needs all of them: some pass through what no longer counts.
-    Damaged pairs are replaced as in training, and listed in the run folder's damage_validation.jsonl.
+    Damaged pairs are replaced as in training, and listed in the run folder's damage_validation.jsonl. What cannot be
+    read on one rank is raised on all, as `Ranks.together` does.
     """
     ranks, micro = engine.ranks, recipe.training.micro_batch_size
     pairs = _validation_pairs(dataset, recipe, ranks.is_first)
@@ -37,7 +39,8 @@ def validation_losses(engine: Engine, dataset: PairDataset, recipe: AnyRecipe, r
     engine.model.eval()
     workers, pinned = recipe.data.workers, engine.device.type == "cuda"
     parts = batches(dataset, micro * ranks.size, 0, rounds, workers, ranks.rank, ranks.size, pinned=pinned)
-    for number, batch in enumerate(parts):
+    for number in range(rounds):
+        batch = ranks.together(partial(next, parts))
         counted = min(max(pairs - (number * ranks.size + ranks.rank) * micro, 0), micro)
         part = batch.rows(torch.arange(counted)) if counted else batch
         found.add(engine, part.to(engine.device), counts=counted > 0)
@@ -53,19 +56,18 @@ class _Summed:
 
     def __init__(self, recipe: AdditiveRecipe) -> None:
         self.recipe = recipe
-        self.sums, self.patches, self.tokens = torch.zeros((), dtype=torch.float64), 0, 0
+        self.sums, self.counts = torch.zeros((), dtype=torch.float64), LossCounts(0, 0, 0)
 
     def add(self, engine: Engine, part: Batch, counts: bool) -> None:
         """Pass a micro-batch through the model, and add up its losses where it counts."""
-        shares = torch.stack(batch_losses(engine, part, LossCounts(1, 1), self.recipe)).double().cpu()
+        shares = torch.stack(batch_losses(engine, part, LossCounts(1, 1, 1), self.recipe)).double().cpu()
         self.sums = self.sums + (shares if counts else torch.zeros_like(shares))
         if counts:
-            more = loss_counts(part, self.recipe)
-            self.patches, self.tokens = self.patches + more.patches, self.tokens + more.tokens
+            self.counts = LossCounts(*map(operator.add, self.counts, loss_counts(part, self.recipe)))
 
     def means(self, ranks: Ranks) -> dict[str, float]:
         """The losses of all ranks, by name."""
-        counts = LossCounts(*ranks.sum(self.patches, self.tokens))
+        counts = LossCounts(*ranks.count(*self.counts))
         return mean_losses(ranks.sum(*self.sums.tolist()), counts, self.recipe)
 
 

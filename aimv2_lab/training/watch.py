@@ -20,10 +20,18 @@ from aimv2_lab.training.feed import Feed
 from aimv2_lab.training.flops import flops_utilisation
 from aimv2_lab.training.optimizers import learning_rate
 from aimv2_lab.training.plan.gpus import gpu_at_hand
+from aimv2_lab.training.run import read_metrics
 from aimv2_lab.training.step import AnyStepResult
 
 HISTORY, LEAST_HISTORY = 100, 20  # losses that a new one is held against, and how few are too few; our choice
 KEYS_SHOWN = 8
+
+
+def _logged(run: Path, steps_done: int) -> list[float]:
+    """The totals that a resumed run logged last, of its newest HISTORY steps, or of more where these are too few."""
+    rows = [row for row in read_metrics(run, "train") if row["step"] <= steps_done]
+    recent = [row for row in rows if row["step"] > steps_done - HISTORY]
+    return [row["total"] for row in (recent if len(recent) >= LEAST_HISTORY else rows[-LEAST_HISTORY:])]
 
 
 class _Unread(NamedTuple):
@@ -40,7 +48,8 @@ class Watch:
     def __init__(self, engine: Engine, feed: Feed, recipe: AnyRecipe, run: Path) -> None:
         self.engine, self.feed, self.recipe, self.run = engine, feed, recipe, run
         self._unread: list[_Unread] = []
-        self._totals: deque[float] = deque(maxlen=HISTORY)
+        logged = engine.ranks.from_first(lambda: _logged(run, engine.steps_done))
+        self._totals: deque[float] = deque(logged, maxlen=HISTORY)
         self.begin()
 
     def begin(self) -> None:
@@ -57,7 +66,8 @@ class Watch:
     def read(self) -> dict[str, float]:
         """The newest step's losses and gradient norm, summed over the ranks, with rates since the last reading.
 
-        Where no step was taken since, the rates alone.
+        Empty where no step was taken since. The share of the time that was waited for data, and the peak
+        memory of a GPU, are those of the rank that has most.
 
         Raises FloatingPointError (RankFailed on all ranks but the first), naming the step and its pairs, for the first
         step since whose losses or gradient are not finite, or whose total is more than `training.loss_limit` times the
@@ -65,7 +75,7 @@ class Watch:
         """
         unread, self._unread = self._unread, []
         if not unread:
-            return self._rates()
+            return {}
         shares = torch.stack([torch.stack([*found.result[:-1]]) for found in unread])  # all but the gradient norm
         sums = iter(self.engine.ranks.sum(*shares.flatten().tolist()))
         norms = torch.stack([found.result.gradient_norm for found in unread]).tolist()
@@ -82,21 +92,25 @@ class Watch:
             "learning_rate": learning_rate(self.engine.steps_done - 1, self.recipe.training),
             "images_per_second": self._images / seconds,
             "tokens_per_second": (self._images * self.recipe.encoder.patches + self._tokens) / seconds,
-            "data_waiting_share": (self.feed.waited - self._waited_before) / seconds,
         }
-        return rates | self._on_gpu(rates["images_per_second"])
+        of_one = {"data_waiting_share": (self.feed.waited - self._waited_before) / seconds}
+        if self.engine.device.type == "cuda":
+            of_one["gpu_memory_gib"] = torch.cuda.max_memory_allocated(self.engine.device) / 2**30
+        highest = zip(of_one, self.engine.ranks.highest(*of_one.values()), strict=True)
+        return rates | dict(highest) | self._utilisation(rates["images_per_second"])
 
-    def _on_gpu(self, images_per_second: float) -> dict[str, float]:
-        """Peak memory of this rank's GPU, and the model FLOPs utilisation where its peak rate is known."""
-        if self.engine.device.type != "cuda":
+    def _utilisation(self, images_per_second: float) -> dict[str, float]:
+        """The model FLOPs utilisation of a GPU, where its peak rate is known."""
+        if self.engine.device.type != "cuda" or not isinstance(
+            self.recipe, PretrainingRecipe
+        ):  # of others none are counted
             return {}
         about = torch.cuda.get_device_properties(self.engine.device)
-        rates = {"gpu_memory_gib": torch.cuda.max_memory_allocated(self.engine.device) / 2**30}
         gpu = gpu_at_hand(about.name, about.total_memory)
-        if gpu and isinstance(self.recipe, PretrainingRecipe):  # of others FLOPs are not counted
-            one, tokens = images_per_second / self.engine.ranks.size, round(self._tokens / self._images)
-            rates["model_flops_utilisation"] = flops_utilisation(self.recipe, one, gpu.peak, tokens)
-        return rates
+        if gpu is None:
+            return {}
+        one, tokens = images_per_second / self.engine.ranks.size, round(self._tokens / self._images)
+        return {"model_flops_utilisation": flops_utilisation(self.recipe, one, gpu.peak, tokens)}
 
     def _refuse(self, values: dict[str, float], found: _Unread) -> None:
         bad = {name: value for name, value in values.items() if not math.isfinite(value)}

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from aimv2_lab.recipe_parts import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
 from PIL import Image
 
 from aimv2_lab.data.transforms import (
@@ -17,7 +18,6 @@ from aimv2_lab.data.transforms import (
     random_resized_crop_box,
     training_picture,
 )
-from aimv2_lab.recipe_parts import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
 from aimv2_lab.recipes import DataRecipe
 from tests.data.generated import picture
 

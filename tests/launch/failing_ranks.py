@@ -9,14 +9,17 @@ import errno
 import json
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
+from torch.utils.tensorboard import SummaryWriter
 
 from aimv2_lab.data.batches import PairDataset, Sample
+from aimv2_lab.data.tokenizer import CaptionTokenizer
 from aimv2_lab.launch.command import end_plainly
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training import agreement, checkpoint
@@ -93,16 +96,23 @@ def full_disk(*_: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def unreadable_from(position: int) -> Callable[[PairDataset, int], Sample]:
-    """Reading samples that fails after so many."""
+def unreadable_from(position: int, training: bool) -> Callable[[PairDataset, int], Sample]:
+    """Reading samples of one of the splits that fails after so many."""
     read = PairDataset.__getitem__
 
     def fail(dataset: PairDataset, global_position: int) -> Sample:
-        if global_position >= position and dataset.training:
+        if global_position >= position and dataset.training == training:
             raise OSError(errno.EIO, "Input/output error")
         return read(dataset, global_position)
 
     return fail
+
+
+def read_slowly(dataset: PairDataset, global_position: int, read: Any = PairDataset.__getitem__) -> Sample:
+    """Reading samples that takes far longer than a step."""
+    time.sleep(0.05)
+    sample: Sample = read(dataset, global_position)
+    return sample
 
 
 def run_cases(folder: Path) -> None:
@@ -116,6 +126,13 @@ def run_cases(folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(agreement, "code_digest", lambda: "other" if cases.second else "ours")
         cases.run("code")
+    with pytest.MonkeyPatch.context() as patch:
+        if cases.second:
+            patch.setattr(CaptionTokenizer, "content", lambda _: b"other")
+        cases.run("tokenizers")
+    settings = folder / "refused.json"
+    settings.write_text('{"zero_optimization": {"reduce_bucket": 5}}')
+    cases.run("refused", SHORT.change({"engine.deepspeed": str(settings)}))
     cases.damaged("no state", "state.json", Path.unlink)
     cases.damaged("old state", "state.json", lambda file: file.write_text('{"step": 2}'))
     cases.damaged("torn weights", "model.safetensors", tear)
@@ -133,8 +150,19 @@ def run_cases(folder: Path) -> None:
         cases.run("full disk")
     with pytest.MonkeyPatch.context() as patch:
         if cases.second:
-            patch.setattr(PairDataset, "__getitem__", unreadable_from(16))
+            patch.setattr(PairDataset, "__getitem__", unreadable_from(16, training=True))
         cases.run("unreadable")
+    with pytest.MonkeyPatch.context() as patch:
+        if cases.second:
+            patch.setattr(PairDataset, "__getitem__", unreadable_from(4, training=False))
+        cases.run("unreadable held-out pairs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SummaryWriter, "add_scalar", full_disk)
+        cases.run("full disk for metrics")
+    with pytest.MonkeyPatch.context() as patch:
+        if cases.second:
+            patch.setattr(PairDataset, "__getitem__", read_slowly)
+        cases.run("straggler")
     cases.run("hot", SHORT.change(HOT))
     cases.run("jumpy", SHORT.change(JUMPY))
     (folder / f"{cases.ranks.rank}.json").write_text(json.dumps(cases.ended))

@@ -107,6 +107,24 @@ def test_one_rank_killed_ends_the_other_and_deepspeeds_launcher_goes_on_bit_equa
     assert measured(tmp_path) == measured(whole / "run")
 
 
+def test_a_rank_that_waits_where_nothing_interrupts_it_ends_with_one_that_is_killed(tmp_path: Path) -> None:
+    """Not even the SIGTERM of a launcher reaches it. A loader that has not died with its rank keeps no connection."""
+    module = ["tests.launch.stuck", "8", *options(tmp_path, "--data.workers", "2")]
+    with ExitStack() as stack:
+        first, second = (stack.enter_context(started(line, extra)) for line, extra in by_srun(module, free_port()))
+        wait_for(8, tmp_path, first.poll)
+        time.sleep(2)
+        for loader in psutil.Process(second.pid).children():
+            loader.suspend()
+        os.kill(second.pid, signal.SIGKILL)
+        killed = time.monotonic()
+        first.send_signal(signal.SIGTERM)
+        done = ended(first)
+        assert 2 < time.monotonic() - killed < 30
+    assert done.status == 1
+    assert done.err.splitlines()[-1].startswith("rank 0 ends: it lost rank 1 2 seconds ago and still waits for it.")
+
+
 def test_killed_while_saving_the_last_good_checkpoint_is_gone_on_from(whole: Path, tmp_path: Path) -> None:
     """Twice, at two moments of the same save, on two ranks; the rest on one, without DeepSpeed."""
     for moment, more in (("optimizer", ()), ("commit", ("--resume",))):

@@ -1,4 +1,4 @@
-"""LiT recipes: a text tower of one of two sizes, taught to meet a trained encoder that stays as it is."""
+"""Recipes that go on from a trained encoder, which stays as it is: LiT and distillation."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from aimv2_lab.recipes.contrastive import ContrastiveRecipe, TextTowerRecipe
+from aimv2_lab.recipes.distillation import DistillationRecipe
 from aimv2_lab.recipes.kinds import AnyRecipe
 from aimv2_lab.recipes.mixtures import ADAPTATION_MIXTURE
+from aimv2_lab.recipes.pretraining import Recipe
 from aimv2_lab.recipes.training import TrainingRecipe
 
 
@@ -62,4 +64,20 @@ def lit_recipe(start: str, trained: AnyRecipe, size: LitSize = "released") -> Co
     views = replace(trained.data, synthetic_column="", **data)
     return ContrastiveRecipe(
         name, trained.encoder, text, start, shared_width=shared_width, data=views, training=training
+    )
+
+
+def distillation_recipe(teacher: str, trained: AnyRecipe, student: Recipe) -> DistillationRecipe:
+    """The recipe that teaches the encoder of `student` what that of the checkpoint `teacher` sees, whose recipe is
+    `trained`; pictures are normalised as the teacher knows them."""
+    return DistillationRecipe(
+        f"{student.name}-from-{trained.name}",
+        teacher,
+        trained.encoder,
+        student.encoder,
+        student.decoder,
+        objective=student.objective,
+        data=replace(student.data, mean=trained.data.mean, std=trained.data.std),
+        training=student.training,
+        engine=student.engine,
     )

@@ -1,0 +1,70 @@
+"""Teach a small encoder what a trained one sees:  python -m aimv2_lab.launch.distil --teacher runs/large --data DIR
+
+`--teacher` is a checkpoint or run folder of any recipe, whose encoder stays as it is; `--student NAME` is the preset
+whose encoder, data and optimisation the student has. It learns the teacher's features of every patch; with
+`--pretraining-weight 1` it is pre-trained beside. Every field of the recipe can be set, e.g. `--encoder.width 64`. On
+many ranks it is launched as pre-training is: docs/launch.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from aimv2_lab.formats.folder import RECIPE_FILE, find_model, read_recipe
+from aimv2_lab.launch.command import end_plainly, speaks, train_as_launched
+from aimv2_lab.launch.start import Choice, start_recipe
+from aimv2_lab.recipes import PRESETS, DistillationRecipe, Recipe, recipe
+from aimv2_lab.recipes.continuations import distillation_recipe
+from aimv2_lab.training.loop import pretrain
+from aimv2_lab.training.run import read_metrics
+
+PROGRAM = "python -m aimv2_lab.launch.distil"
+STUDENTS = Choice("student", tuple(name for name, preset in PRESETS.items() if isinstance(preset, Recipe)))
+
+
+@dataclasses.dataclass(frozen=True)
+class DistillationOptions:
+    """A teacher, pictures and a run folder."""
+
+    recipe: Annotated[DistillationRecipe, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
+    data: str = ""
+    """Pictures, with captions where pre-training goes on, as launch.pretrain takes pairs. Default: the student's."""
+    run: Path | None = None
+    """The run folder. An existing run is never overwritten."""
+    resume: bool = False
+    """Go on from the newest checkpoint of the run folder, or start if it holds no run."""
+
+
+def read_options(arguments: Sequence[str]) -> DistillationOptions:
+    """The options of a command line: the teacher's recipe and the student's, on the data named, with the fields set."""
+    found, data, rest = start_recipe(arguments, PROGRAM, __doc__, STUDENTS, _recipe, checkpoint="teacher")
+    default = DistillationOptions(found, data)
+    return tyro.cli(DistillationOptions, default=default, args=rest, prog=PROGRAM, console_outputs=speaks())
+
+
+def _recipe(teacher: str, student: str) -> DistillationRecipe:
+    return distillation_recipe(teacher, read_recipe(find_model(teacher) / RECIPE_FILE), recipe(student))
+
+
+def run_distillation(options: DistillationOptions) -> None:
+    """Train, then print the last validation."""
+    run = options.run or Path("runs") / options.recipe.name
+    engine = train_as_launched(pretrain, options.recipe, run, options.resume)
+    if engine.ranks.is_first:
+        last = read_metrics(run, "validation")[-1]
+        print(f"step {last['step']}: validation feature loss {last['features']:.3f}; run in {run}")
+
+
+def main() -> None:
+    """Run the command line."""
+    end_plainly(lambda: run_distillation(read_options(sys.argv[1:])))
+
+
+if __name__ == "__main__":
+    main()
