@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from aimv2_lab.fields import check_range
 from aimv2_lab.recipes import DataRecipe
 
 CROP_TRIES = 10
+LONG = 16  # times the shortest side; longer pictures are not enlarged whole
 
 
 def random_resized_crop_box(
@@ -61,7 +64,7 @@ def training_view(
         width, height, data_recipe.crop_scale, data_recipe.crop_ratio, generator
     )
     view = _resized(pixels[top:bottom, left:right], size)
-    return _normalised(view[:, ::-1] if flipped else view, data_recipe)
+    return _normalised(view[:, ::-1] if flipped else view, data_recipe.mean, data_recipe.std)
 
 
 def _resized(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -73,40 +76,93 @@ def _resized(pixels: np.ndarray, size: int) -> np.ndarray:
     return found[0].permute(1, 2, 0).numpy()
 
 
-def evaluation_view(image: Image.Image, data_recipe: DataRecipe, size: int) -> Tensor:
-    """Shortest side resized to `size` (bicubic, antialiased), centre crop, normalised: (3, size, size) float32.
+@dataclass(frozen=True)
+class Preprocessing:
+    """From any picture to what an encoder takes, nothing in it random.
 
-    Only the crop is computed, so that no very long picture is ever enlarged whole. Source: the usual evaluation view.
+    The shortest side becomes `shortest_side` pixels (bicubic, antialiased; None: as it is), the middle of `crop` x
+    `crop` is kept (None: all, cut at the right and bottom to multiples of `multiple`, as a patch convolution reads it),
+    and the channels of 0 … 1 are normalised by `mean` and `std`. Source: the processors of the released checkpoints,
+    whose native one neither resizes nor crops. Raises ValueError for a crop larger than what it is cut from.
     """
-    width, height = image.size
-    short = min(width, height)
-    long_width, long_height = size * width // short, size * height // short
-    left, top = round((long_width - size) / 2), round((long_height - size) / 2)
-    across, down = (
-        width / long_width,
-        height / long_height,
-    )  # pixels of the file in one pixel of the view
-    box = (left * across, top * down, (left + size) * across, (top + size) * down)
-    return _normalised(np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box)), data_recipe)
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    shortest_side: int | None
+    crop: int | None
+    multiple: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("shortest_side", "crop", "multiple"):
+            if getattr(self, name) is not None:
+                check_range(name, getattr(self, name), 1)
+        if self.crop and self.shortest_side and self.crop > self.shortest_side:
+            raise ValueError(f"crop = {self.crop} is larger than shortest_side = {self.shortest_side}")
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Normalised (3, height, width) float32; raises ValueError for a picture smaller than the crop."""
+        rgb = image.convert("RGB")
+        resized = self._resized(*rgb.size)
+        sides = [self.crop or side // self.multiple * self.multiple for side in resized]
+        if any(not 0 < side <= whole for side, whole in zip(sides, resized, strict=True)):
+            raise ValueError(
+                f"a picture of {rgb.width} x {rgb.height} is too small for {self.crop or self.multiple} pixels a side; "
+                "enlarge it first"
+            )
+        # Down to the pixel, as transformers' processors round; torchvision rounds to the nearest.
+        left, top = ((whole - side) // 2 if self.crop else 0 for side, whole in zip(sides, resized, strict=True))
+        box = (left, top, left + sides[0], top + sides[1])
+        return _normalised(np.asarray(_resized_part(rgb, resized, box)), self.mean, self.std)
+
+    def _resized(self, width: int, height: int) -> tuple[int, int]:
+        if self.shortest_side is None:
+            return width, height
+        short = min(width, height)
+        return self.shortest_side * width // short, self.shortest_side * height // short
+
+    def at(self, image_size: int) -> Preprocessing:
+        """The same for crops of another size; without a crop, any size is right already."""
+        if self.crop is None:
+            return self
+        side = None if self.shortest_side is None else round(self.shortest_side * image_size / self.crop)
+        return replace(self, shortest_side=side, crop=image_size)
+
+
+def _resized_part(image: Image.Image, resized: tuple[int, int], box: tuple[int, int, int, int]) -> Image.Image:
+    """The part in `box` (left, top, right, bottom) of a picture resized to (width, height), bicubic, antialiased.
+
+    Of a very long picture only the part is computed, to within a level of 255: enlarged whole it would not fit.
+    """
+    if max(resized) <= LONG * min(resized):
+        return image.resize(resized, Image.Resampling.BICUBIC).crop(box)
+    across, down = image.width / resized[0], image.height / resized[1]  # pixels of the file in one of the view
+    inside = (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
+    size = (box[2] - box[0], box[3] - box[1])
+    return image.resize(size, Image.Resampling.BICUBIC, box=inside)
+
+
+def evaluation_preprocessing(data_recipe: DataRecipe, size: int) -> Preprocessing:
+    """What an encoder trained on this recipe's pictures is evaluated on: the usual evaluation view, nothing cut off
+    along the shortest side."""
+    return Preprocessing(data_recipe.mean, data_recipe.std, shortest_side=size, crop=size)
+
+
+def evaluation_view(image: Image.Image, data_recipe: DataRecipe, size: int) -> Tensor:
+    """Shortest side resized to `size`, the middle kept, normalised: (3, size, size) float32."""
+    return evaluation_preprocessing(data_recipe, size)(image)
 
 
 def denormalise(images: Tensor, data_recipe: DataRecipe) -> Tensor:
     """Undo the normalisation for viewing: (..., 3, height, width) to the same shape, clipped to 0 … 1."""
-    mean, std = _constants(data_recipe)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (data_recipe.mean, data_recipe.std))
     return (images * std.to(images) + mean.to(images)).clamp(0, 1)
 
 
-def _normalised(view: np.ndarray, data_recipe: DataRecipe) -> Tensor:
+def _normalised(view: np.ndarray, mean: tuple[float, float, float], std: tuple[float, float, float]) -> Tensor:
     """8-bit pixels (height, width, 3) as (3, height, width) float32."""
     # In numpy: torch takes seven times as long, and would wake its threads for every picture, as resizing does not.
-    mean, std = (constant.numpy() for constant in _constants(data_recipe))
     pixels = view.transpose(2, 0, 1).astype(np.float32, order="C")
     pixels /= 255  # in place: three arrays less for every picture
-    pixels -= mean
-    pixels /= std
+    pixels -= np.array(mean, np.float32)[:, None, None]
+    pixels /= np.array(std, np.float32)[:, None, None]
     return torch.from_numpy(pixels)
-
-
-def _constants(data_recipe: DataRecipe) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of the channels, (3, 1, 1) each."""
-    return torch.tensor(data_recipe.mean).view(3, 1, 1), torch.tensor(data_recipe.std).view(3, 1, 1)

@@ -26,3 +26,19 @@ class AttentivePooling(nn.Module):
         keys, values = rearrange(self.keys_values(features), "b i (two h d) -> two b h i d", two=2, h=self.heads)
         query = rearrange(self.query, "(h d) -> h 1 d", h=self.heads).expand(len(features), -1, -1, -1)
         return rearrange(attend(query, keys, values), "b h 1 d -> b (h d)")
+
+
+class PoolingHead(nn.Module):
+    """Attentive pooling and a linear layer with bias, over the normed features.
+
+    Source: released code; of the released checkpoints only the one tuned with a text tower has it.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.pooling = AttentivePooling(width, heads)
+        self.output = nn.Linear(width, width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """One vector (B, D) of features (B, I, D)."""
+        return self.output(self.pooling(features))

@@ -125,7 +125,7 @@ def test_the_evaluation_view_is_resize_then_centre_crop(size: tuple[int, int]) -
     short = min(size)
     long_width, long_height = 32 * size[0] // short, 32 * size[1] // short
     resized = image.resize((long_width, long_height), Image.Resampling.BICUBIC)
-    left, top = round((long_width - 32) / 2), round((long_height - 32) / 2)
+    left, top = (long_width - 32) // 2, (long_height - 32) // 2
     expected = np.asarray(resized.crop((left, top, left + 32, top + 32))).transpose(2, 0, 1)
     view = denormalise(evaluation_view(image, PLAIN, 32), PLAIN).numpy() * 255
     assert np.abs(view - expected).max() <= 1.01
