@@ -15,8 +15,8 @@ import pytest
 
 from aimv2_lab.data.uids import uid_sum
 from aimv2_lab.data.writers import Sample, write_img2dataset
-from aimv2_lab.launch.world import run_world
 from aimv2_lab.launch.select import run_selection
+from aimv2_lab.launch.world import run_world
 from tests.data.generated import write_tar
 from tests.data.metadata_tables import coyo_table, datacomp_table, recap_table, uid, write_table, write_uid_list
 

@@ -67,7 +67,7 @@ def test_sincos_positions_take_any_grid_and_tell_its_axes_apart() -> None:
 @pytest.mark.parametrize(
     ("shape", "dtype", "named"),
     [
-        ((2, 3, 8, 8), torch.float64, "8 x 8 do not fit .* table for 6 x 6; resize them, or .*'sincos'"),
+        ((2, 3, 8, 8), torch.float64, "8 x 8 do not fit .* table for 6 x 6; resize them, .*image_size, or .*'sincos'"),
         ((2, 3, 2, 18), torch.float64, "2 x 18 do not fit"),  # as many patches, in another shape
         ((2, 3, 6, 7), torch.float64, "image width 7 is not a multiple of the patch size 2"),
         ((2, 1, 6, 6), torch.float64, r"float \(B, 3, height, width\), not torch.float64 \(2, 1, 6, 6\)"),
