@@ -51,15 +51,8 @@ def read_processor(config: Mapping[str, Any], patch_size: int, place: object) ->
 
 def _side(size: object, keys: set[str], place: object) -> int:
     """The one number that a size says, itself or under these keys."""
-    values = (
-        {*size.values()}
-        if isinstance(size, Mapping) and size.keys() == keys
-        else {size}
-        if type(size) is int
-        else set()
-    )
-    if len(values) != 1:
-        raise ValueError(
-            f"{place}: the size {size!r} is not one number of pixels, nor {' and '.join(sorted(keys))} alike"
-        )
-    return int(values.pop())
+    if isinstance(size, Mapping) and size.keys() == keys and len({*size.values()}) == 1:
+        size = next(iter(size.values()))
+    if type(size) is not int:
+        raise ValueError(f"{place}: the size {size!r} is no number of pixels, nor one for {' and '.join(sorted(keys))}")
+    return size
