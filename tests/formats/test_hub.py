@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
-import huggingface_hub
 import pytest
 from huggingface_hub import constants
+from huggingface_hub.utils._paths import filter_repo_objects
 
 from aimv2_lab.formats import hub
 from aimv2_lab.formats.export import Format, export_encoder
@@ -60,7 +61,8 @@ def test_a_folder_comes_before_a_name(cache: Path, monkeypatch: pytest.MonkeyPat
 def test_only_configuration_and_safetensors_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     there = ["config.json", "model-00001-of-00002.safetensors", "preprocessor_config.json"]
     left = ["modeling_aimv2.py", "pytorch_model.bin", "mlx_model.safetensors", "flax_model.msgpack", "README.md"]
-    asked: list[str] = []
-    monkeypatch.setattr(hub, "snapshot_download", lambda *_, allow_patterns, **__: asked.extend(allow_patterns) or "x")
-    assert hub.fetched(NAME) == Path("x")
-    assert [*huggingface_hub.utils.filter_repo_objects(there + left, allow_patterns=asked)] == there
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(hub, "snapshot_download", lambda name, **rest: asked.update(rest) or name)  # type: ignore[func-returns-value]
+    assert hub.fetched(NAME, revision="v1") == Path(NAME)
+    assert asked["revision"] == "v1"
+    assert [*filter_repo_objects(there + left, allow_patterns=asked["allow_patterns"])] == there

@@ -96,14 +96,24 @@ def test_a_file_alone_gives_the_released_sizes(tmp_path: Path) -> None:
 
 def test_a_file_alone_whose_heads_cannot_be_told_is_refused(tmp_path: Path) -> None:
     save_file(to_theirs(wide_encoder().state_dict(), APPLE), tmp_path / "alone.safetensors")
-    with pytest.raises(ValueError, match="the heads of an encoder of width 64 .* put a config.json"):
+    with pytest.raises(ValueError, match=r"the heads of an encoder of width 64 .* put a config\.json"):
         load_encoder(tmp_path / "alone.safetensors")
 
 
 def test_an_old_remote_code_directory_is_recognised_and_its_code_not_run(tmp_path: Path) -> None:
     folder = exported(tmp_path / "old", "apple", wide_encoder(NATIVE))
-    flat = {"model_type": "aimv2", "architectures": ["AIMv2Model"], "auto_map": {"AutoModel": "modeling_aimv2.AIMv2Model"}}
-    extra = {"num_channels": 3, "attention_dropout": 0.0, "projection_dropout": 0.0, "qkv_bias": False, "use_bias": False}
+    flat = {
+        "model_type": "aimv2",
+        "architectures": ["AIMv2Model"],
+        "auto_map": {"AutoModel": "modeling_aimv2.AIMv2Model"},
+    }
+    extra = {
+        "num_channels": 3,
+        "attention_dropout": 0.0,
+        "projection_dropout": 0.0,
+        "qkv_bias": False,
+        "use_bias": False,
+    }
     change_config(folder, **flat, **extra, is_native=None, use_head=None, torch_dtype="float32")
     (folder / "modeling_aimv2.py").write_text("raise SystemExit('this code was run')")
     assert_same_weights(load_encoder(folder), wide_encoder(NATIVE))
@@ -256,7 +266,7 @@ def test_folders_in_use_are_left_alone_and_failures_leave_nothing(to: Format, tm
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
     (tmp_path / "empty").mkdir()
     exported(tmp_path / "empty", to)
-    with pytest.raises(OSError, match="Not a directory|could not write"):
+    with pytest.raises(OSError, match=r"Not a directory|could not write"):
         exported(tmp_path / "mine/below", to)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "mine"]
 
