@@ -21,6 +21,8 @@ _ARGUMENTS = {
     "patch_size": "patch_size",
 }
 
+_FIXED = {"in_chans": 3, "num_classes": 0, "global_pool": "avg"}  # what timm writes beside them
+
 
 def timm_files(encoder: VisionEncoder, preprocessing: Preprocessing) -> dict[str, dict[str, Any]]:
     """The JSON file of the directory, by name; its preprocessing is in it too.
@@ -80,7 +82,8 @@ def timm_recipe(config: Mapping[str, Any], place: object) -> EncoderRecipe:
         raise ValueError(f"{place}: architecture = {config['architecture']!r} is none of timm's AIMv2 encoders")
     sizes = recipe(f"aimv2-{known[1]}-{known[2]}").encoder
     assert isinstance(sizes, EncoderRecipe)
-    arguments = dict(config.get("model_args") or {})
+    given = config.get("model_args") or {}
+    arguments = {name: value for name, value in given.items() if name not in _FIXED or _FIXED[name] != value}
     changes: dict[str, Any] = {
         _ARGUMENTS[name]: _number(name, arguments.pop(name), place) for name in _ARGUMENTS if name in arguments
     }
@@ -90,7 +93,7 @@ def timm_recipe(config: Mapping[str, Any], place: object) -> EncoderRecipe:
     elif "width" in changes:
         raise ValueError(f"{place}: model_args has embed_dim without mlp_ratio; write both")
     if arguments:
-        raise ValueError(f"{place}: model_args {arguments!r} are not read; AIMv2's encoder has none of them")
+        raise ValueError(f"{place}: model_args {arguments!r} are not read; they make another model of AIMv2's encoder")
     return sizes
 
 

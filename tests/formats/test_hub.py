@@ -62,7 +62,7 @@ def test_only_configuration_and_safetensors_are_fetched(monkeypatch: pytest.Monk
     there = ["config.json", "model-00001-of-00002.safetensors", "preprocessor_config.json"]
     left = ["modeling_aimv2.py", "pytorch_model.bin", "mlx_model.safetensors", "flax_model.msgpack", "README.md"]
     asked: dict[str, Any] = {}
-    monkeypatch.setattr(hub, "snapshot_download", lambda name, **rest: asked.update(rest) or name)  # type: ignore[func-returns-value]
+    monkeypatch.setattr(hub, "snapshot_download", lambda name, **rest: asked.update(rest) or name)
     assert hub.fetched(NAME, revision="v1") == Path(NAME)
     assert asked["revision"] == "v1"
     assert [*filter_repo_objects(there + left, allow_patterns=asked["allow_patterns"])] == there
