@@ -1,4 +1,4 @@
-"""Directories that timm loads, and reads as ours; run by `make test-timm`, which installs timm beside the environment."""
+"""Directories that timm loads, and reads as ours; `make test-timm` sets timm up beside the environment and runs this."""
 
 from __future__ import annotations
 
