@@ -15,8 +15,8 @@ import pytest
 
 from aimv2_lab.data.uids import uid_sum
 from aimv2_lab.data.writers import Sample, write_img2dataset
-from aimv2_lab.launch.export import run_export
 from aimv2_lab.launch.select import run_selection
+from aimv2_lab.launch.world import run_world
 from tests.data.generated import write_tar
 from tests.data.metadata_tables import coyo_table, datacomp_table, recap_table, uid, write_table, write_uid_list
 
@@ -65,8 +65,8 @@ def test_the_selections_run_and_keep_some_rows(tables: Path) -> None:
 
 
 def test_the_generated_export_runs(tables: Path) -> None:
-    (arguments,) = commands("export")
-    run_export(arguments)
+    (arguments,) = commands("world")
+    run_world(arguments)
     assert len([*(tables / "world_pairs").glob("*.tar")]) == 2
     assert (tables / "world_pairs/planted.jsonl").exists()
 

@@ -27,7 +27,8 @@ def commands() -> list[str]:
 
 def made_by(target: str) -> list[str]:
     """The commands that `make TARGET` would run, once the environment is there."""
-    command = ["make", "--no-print-directory", "--dry-run", "--assume-old=.venv/.installed", target]
+    installed = ["--assume-old=.venv/.installed", "--assume-old=.timm/.installed"]
+    command = ["make", "--no-print-directory", "--dry-run", *installed, target]
     dry = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return dry.stdout.splitlines()
 
@@ -44,16 +45,29 @@ def test_the_training_command_and_the_python_example_run(workplace: Path) -> Non
     (train,) = [line for line in commands() if "launch.pretrain" in line]
     subprocess.run(train.replace(".venv/bin/python", sys.executable).split(), cwd=workplace, check=True)
     assert (workplace / "runs/small/recipe.json").exists()
-    (example,) = blocks("python")
+    example, transformers, timm = blocks("python")  # timm's: tests/formats/test_timm.py
     check = (
         "\nassert features.shape == (1, 64, 256)"
         "\nassert sum(p.numel() for p in model.encoder.parameters()) == 309_197_824"
     )
     on_meta = re.sub(r"^model = .*$", "with torch.device('meta'):\n    \\g<0>", example, flags=re.MULTILINE)
     subprocess.run([sys.executable, "-c", on_meta + check], cwd=workplace, check=True)
+    for line in [line for line in commands() if "launch.export" in line]:
+        subprocess.run(line.replace(".venv/bin/python", sys.executable).split(), cwd=workplace, check=True)
+    assert (workplace / "encoders/small-timm/config.json").exists() and "encoders/small-timm" in timm
+    equal = """
+import aimv2_lab, torch
+from PIL import Image
+picture = Image.open("data_samples/imagefolder/train/00000000.jpg")
+preprocessing = aimv2_lab.load_preprocessing("runs/small")
+with torch.no_grad():
+    ours = aimv2_lab.load_encoder("runs/small")(preprocessing(picture)[None])
+assert features.shape == ours.shape and (features - ours).abs().max() <= 1e-5 * ours.abs().max()
+"""
+    subprocess.run([sys.executable, "-c", transformers + equal], cwd=workplace, check=True)
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "test-browser", "lab"])
+@pytest.mark.parametrize("target", ["demo", "test", "test-browser", "test-timm", "lab"])
 def test_plain_commands_are_those_of_make(target: str) -> None:
     documented = [line for block in blocks("sh") for line in block.splitlines() if line.endswith(f"# make {target}")]
     (line,) = documented

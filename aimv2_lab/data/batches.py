@@ -20,9 +20,10 @@ from aimv2_lab.data.damage import DamagedCaption, DamagedPair, Replacement, TooM
 from aimv2_lab.data.images import decode_image, decode_pixels
 from aimv2_lab.data.mixture import MixedSource
 from aimv2_lab.data.order import ORDER_VERSION, Place, Stream, sample_generator
+from aimv2_lab.data.preprocessing import evaluation_picture
 from aimv2_lab.data.records import Pair, Source
 from aimv2_lab.data.tokenizer import NoTokens
-from aimv2_lab.data.transforms import evaluation_picture, pixel_scale, training_picture
+from aimv2_lab.data.transforms import pixel_scale, training_picture
 from aimv2_lab.data.workers import prepare_worker
 from aimv2_lab.recipes import AnyRecipe, EncoderAttention
 

@@ -1,4 +1,4 @@
-"""From pixels to an 8-bit picture of the encoder's size, to the normalised image it takes, and back for viewing."""
+"""From pixels to a training picture of the encoder's size, to the normalised image it takes, and back for viewing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from aimv2_lab.recipes import DataRecipe
@@ -70,7 +69,7 @@ def training_picture(
         width, height, data_recipe.crop_scale, data_recipe.crop_ratio, generator
     )
     view = _resized(pixels[top:bottom, left:right], size)
-    return _channels_first(view[:, ::-1] if flipped else view)
+    return channels_first(view[:, ::-1] if flipped else view)
 
 
 def _resized(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -80,28 +79,6 @@ def _resized(pixels: np.ndarray, size: int) -> np.ndarray:
     images = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]  # a copy: torch wants to be able to write
     found = torch.nn.functional.interpolate(images, (size, size), mode="bicubic", antialias=True)
     return found[0].permute(1, 2, 0).numpy()
-
-
-def evaluation_view(image: Image.Image, data_recipe: DataRecipe, size: int) -> Tensor:
-    """The evaluation picture as the encoder takes it, normalised: (3, size, size) float32."""
-    return normalise(evaluation_picture(image, size), pixel_scale(data_recipe))
-
-
-def evaluation_picture(image: Image.Image, size: int) -> Tensor:
-    """Shortest side resized to `size` (bicubic, antialiased), centre crop: (3, size, size) uint8.
-
-    Only the crop is computed, so that no very long picture is ever enlarged whole. Source: the usual evaluation view.
-    """
-    width, height = image.size
-    short = min(width, height)
-    long_width, long_height = size * width // short, size * height // short
-    left, top = round((long_width - size) / 2), round((long_height - size) / 2)
-    across, down = (
-        width / long_width,
-        height / long_height,
-    )  # pixels of the file in one pixel of the view
-    box = (left * across, top * down, (left + size) * across, (top + size) * down)
-    return _channels_first(np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=box)))
 
 
 def pixel_scale(data_recipe: DataRecipe) -> PixelScale:
@@ -125,7 +102,7 @@ def denormalise(images: Tensor, data_recipe: DataRecipe) -> Tensor:
     return (images * std.to(images) + mean.to(images)).clamp(0, 1)
 
 
-def _channels_first(view: np.ndarray) -> Tensor:
+def channels_first(view: np.ndarray) -> Tensor:
     """A copy of 8-bit pixels (height, width, 3) as (3, height, width)."""
     return torch.from_numpy(np.array(view.transpose(2, 0, 1), order="C"))
 

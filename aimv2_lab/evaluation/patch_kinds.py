@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from aimv2_lab.data.transforms import evaluation_view
+from aimv2_lab.data.preprocessing import evaluation_view
 from aimv2_lab.data.world import Scene, masks, render
 from aimv2_lab.data.world.settings import COLOURS
 from aimv2_lab.evaluation.next_patch import next_patch_errors

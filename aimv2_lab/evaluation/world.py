@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aimv2_lab.data.preprocessing import evaluation_view
 from aimv2_lab.data.sources import open_source
 from aimv2_lab.data.tokenizer import CaptionTokenizer
-from aimv2_lab.data.transforms import evaluation_view
 from aimv2_lab.data.world.source import WorldSource
 from aimv2_lab.evaluation.facts import FactScore, chance_scores, score_captions
 from aimv2_lab.evaluation.features import frozen_features

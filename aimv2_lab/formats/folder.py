@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from aimv2_lab.formats.detect import check_tensors
 from aimv2_lab.model.adapters import merged
-from aimv2_lab.model.encoder import VisionEncoder
 from aimv2_lab.model.models import AnyModel, model_of
 from aimv2_lab.recipes import AnyRecipe, FinetuneRecipe, any_recipe_from_json
 
@@ -74,15 +74,15 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def load_model(path: str | Path) -> AnyModel:
-    """The model of a checkpoint or of a run folder's newest one, on the CPU, in evaluation mode, LoRA merged."""
+    """The model of a checkpoint or of a run folder's newest one, on the CPU, in evaluation mode, LoRA merged.
+
+    Raises what `find_model`, `read_recipe`, `read_tensors` and `check_tensors` do.
+    """
     folder = find_model(path)
     recipe, weights = read_recipe(folder / RECIPE_FILE), read_tensors(folder / MODEL_FILE)
     with torch.device("meta"):  # no weights are drawn only to be replaced
         model = model_of(recipe)
-    model.load_state_dict(merged(weights, recipe) if isinstance(recipe, FinetuneRecipe) else weights, assign=True)
+    weights = merged(weights, recipe) if isinstance(recipe, FinetuneRecipe) else weights
+    check_tensors(weights, model.state_dict(), folder / MODEL_FILE, "ours")
+    model.load_state_dict(weights, assign=True)
     return model.eval()
-
-
-def load_encoder(path: str | Path) -> VisionEncoder:
-    """The trained encoder of a checkpoint or of a run folder's newest one, on the CPU, in evaluation mode."""
-    return load_model(path).encoder

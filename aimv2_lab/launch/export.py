@@ -1,34 +1,84 @@
-"""Write pairs of the generated world to disk, in the layouts of real data sets, with planted damage where wanted:
+"""Write a trained encoder for other libraries:
 
-    python -m aimv2_lab.launch.export --folder world_pairs --world rich --pairs 10000 --layout webdataset \
-        --damage.corrupt-image 0.01 --damage.truncated-shards -1
+    python -m aimv2_lab.launch.export --to transformers runs/small encoders/small
 
-Which pairs are damaged is listed in FOLDER/planted.jsonl. `--help` lists every kind of damage.
+The first place is what `aimv2_lab.load_encoder` reads (a run folder or checkpoint, a directory of transformers, timm or
+Apple's names, a safetensors file, a name on the hub), so that any format becomes any other. Only the encoder is
+written, with its pooling head if it has one.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import tyro
 
-from aimv2_lab.data.world.export import PLANTED, WorldExport, export_world
+from aimv2_lab.data.preprocessing import Preprocessing
+from aimv2_lab.formats.export import Format, export_encoder
+from aimv2_lab.formats.load import load_encoder, load_preprocessing
 from aimv2_lab.launch.command import end_plainly
+from aimv2_lab.recipe_parts import CLIP_MEAN, CLIP_STD
+
+LOADED_BY: dict[Format, str] = {
+    "transformers": "transformers.AutoModel.from_pretrained({folder!r})",
+    "timm": "timm.create_model({local!r}, pretrained=True)",
+    "apple": "aimv2_lab.load_encoder({folder!r})",
+}
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """An encoder, a format and a folder."""
+
+    checkpoint: tyro.conf.Positional[str]
+    """What `aimv2_lab.load_encoder` reads."""
+    folder: tyro.conf.Positional[Path]
+    """Where the files go; it must be empty or absent."""
+    to: Format
+    """Whose names and configuration are written."""
+    revision: str | None = None
+    """Of a name on the hub: a branch, tag or commit."""
+    cache_dir: Path | None = None
+    """The hub's cache, if not the usual one."""
+    image_size: int | None = None
+    """Pixels a side that a learned position table is resized to."""
 
 
 def run_export(arguments: Sequence[str]) -> None:
-    """Export what the arguments ask for, and say what was written."""
-    export = tyro.cli(WorldExport, args=arguments, prog="python -m aimv2_lab.launch.export")
-    planted = export_world(export)
-    print(f"{export.folder}: {export.pairs} pairs of world:{export.world} in {export.shards} shards, {export.layout}")
-    if planted:
-        print(f"{planted} damaged on purpose: {export.folder / PLANTED}")
+    """Export what the arguments ask for, and say what was written and how it is loaded."""
+    options = tyro.cli(ExportOptions, args=arguments, prog="python -m aimv2_lab.launch.export")
+    where = (options.checkpoint, options.revision, options.cache_dir, options.image_size)
+    encoder = load_encoder(*where)
+    try:
+        preprocessing, source = load_preprocessing(*where), "what the encoder came with"
+    except FileNotFoundError:  # a file that lies alone
+        size = encoder.recipe.image_size
+        preprocessing, source = (
+            Preprocessing(CLIP_MEAN, CLIP_STD, size, size),
+            f"CLIP's: {options.checkpoint} says none",
+        )
+    export_encoder(encoder, preprocessing, options.to, options.folder)
+    sizes, folder = encoder.recipe, str(options.folder)
+    head = "with" if encoder.head is not None else "without"
+    print(f"{folder}: {sizes.depth} blocks of width {sizes.width}, {head} pooling head, float32, for {options.to}")
+    print(f"pictures: {_described(preprocessing)} ({source})")
+    print(f"load it by {LOADED_BY[options.to].format(folder=folder, local=f'local-dir:{folder}')}")
+
+
+def _described(preprocessing: Preprocessing) -> str:
+    side, crop = preprocessing.shortest_side, preprocessing.crop
+    resized = "not resized" if side is None else f"shortest side {side} pixels"
+    cropped = "not cropped" if crop is None else f"the middle {crop} x {crop}"
+    mean, std = (", ".join(f"{value:.4f}" for value in values) for values in (preprocessing.mean, preprocessing.std))
+    return f"{resized}, {cropped}, mean {mean}, deviation {std}"
 
 
 def main() -> None:
     """Run the command line."""
-    end_plainly(lambda: run_export(sys.argv[1:]), "clear the folder before you start again")
+    end_plainly(lambda: run_export(sys.argv[1:]), "nothing was written; give the command again")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from aimv2_lab.data.preprocessing import evaluation_view
 from aimv2_lab.data.tokenizer import CaptionTokenizer
-from aimv2_lab.data.transforms import denormalise, evaluation_view
+from aimv2_lab.data.transforms import denormalise
 from aimv2_lab.data.world import Scene, make_scene, render, world_settings
 from aimv2_lab.data.world.source import open_world
 from aimv2_lab.evaluation.world import captions, world_pictures

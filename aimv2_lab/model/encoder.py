@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
 
 import torch
 from einops import rearrange
@@ -11,14 +13,25 @@ from torch import Tensor, nn
 from aimv2_lab.model.layers import Block, FeedForward, Norm, SwiGLU, initialise_block
 from aimv2_lab.model.masks import check_prefix_lengths, prefix_mask
 from aimv2_lab.model.patches import check_image_size
+from aimv2_lab.model.pooling import PoolingHead
 from aimv2_lab.model.positions import sincos_positions
 from aimv2_lab.recipes import AnyRecipe, EncoderRecipe, TrunkRecipe
+
+
+class Features(NamedTuple):
+    """One layer's features: `dense` (B, rows, columns, D), their `mean` (B, D), and what the encoder's pooling head
+    reads off them, `pooled` (B, D), None where there is no head or it does not read this layer."""
+
+    dense: Tensor
+    mean: Tensor
+    pooled: Tensor | None
 
 
 class VisionEncoder(nn.Module):
     """A ViT whose attention can hide everything behind a prefix of patches.
 
-    Built from a recipe. Patches are projected (with bias), RMS-normalised, given positions, passed through pre-norm
+    Built from a recipe, without a pooling head; `head` has one where such an encoder was loaded, and no other method
+    than `features` uses it. Patches are projected (with bias), RMS-normalised, given positions, passed through pre-norm
     blocks and normalised once more. Raises TypeError for the recipe of another kind of encoder. Source: released code;
     sizes from paper, Table 1.
     """
@@ -44,6 +57,7 @@ class VisionEncoder(nn.Module):
             for _ in range(self.recipe.depth)
         )
         self.norm = self.norm_type(width, eps=eps)
+        self.head: PoolingHead | None = None
         self._initialise()
 
     def forward(self, images: Tensor, prefix_lengths: Tensor | None = None) -> Tensor:
@@ -77,6 +91,24 @@ class VisionEncoder(nn.Module):
         """The whole residual stream: entry 0 enters block 0, entry i leaves block i-1, counting from 0."""
         return list(self.residual_stream(images, prefix_lengths))
 
+    def features(self, images: Tensor, layer: int | None = None, normed: bool = True) -> Features:
+        """A layer's features, as a map and pooled, of normalised images (B, 3, height, width) seen whole.
+
+        `layer` counts as in `hidden_states`, 0 … depth, and None is the last; later blocks are not computed. `normed`
+        applies the final norm, to any layer. The pooling head reads the last layer, normed. Raises ValueError for a
+        layer that is not there, and what `forward` does.
+        """
+        depth = len(self.blocks)
+        layer = depth if layer is None else layer
+        if not 0 <= layer <= depth:
+            raise ValueError(f"layer = {layer}; this encoder has 0 (what enters the first block) … {depth}")
+        (stream,) = islice(self.residual_stream(images), layer, layer + 1)
+        tokens = self.norm(stream) if normed else stream
+        rows, columns = self._grid(images)
+        pooled = self.head(tokens) if self.head is not None and normed and layer == depth else None
+        dense = rearrange(tokens, "b (rows columns) d -> b rows columns d", rows=rows, columns=columns)
+        return Features(dense, tokens.mean(dim=1), pooled)
+
     def embed(self, images: Tensor) -> Tensor:
         """Patch tokens (B, I, D) with their positions: the norm comes before the positions, nothing after."""
         rows, columns = self._grid(images)
@@ -93,7 +125,7 @@ class VisionEncoder(nn.Module):
         if self.positions is not None and (height, width) != (expected, expected):
             raise ValueError(
                 f"images of {height} x {width} do not fit this encoder's position table for {expected} x {expected}; "
-                f"resize them, or build an encoder with positions='sincos'"
+                "resize them, load the encoder with image_size, or build one with positions='sincos'"
             )
         return height // size, width // size
 

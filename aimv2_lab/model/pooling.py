@@ -29,14 +29,16 @@ class AttentivePooling(nn.Module):
 
 
 class PoolingHead(nn.Module):
-    """Attentive pooling and a linear layer with bias, as the released LiT model's image tower ends. Source: released
-    code."""
+    """Attentive pooling and a linear layer with bias, over the normed features.
+
+    Source: released code; of the released checkpoints only the one tuned with a text tower has it.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.pooling = AttentivePooling(width, heads)
-        self.out = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
 
     def forward(self, features: Tensor) -> Tensor:
         """One vector (B, D) of features (B, I, D)."""
-        return self.out(self.pooling(features))
+        return self.output(self.pooling(features))

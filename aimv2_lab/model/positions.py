@@ -1,12 +1,15 @@
 """Where a patch is: the fixed 2-D sine-cosine code of the native-resolution encoder and of AIM v1.
 
-The other encoders learn a table of one vector per patch, which needs no code beyond a parameter.
+The other encoders learn a table of one vector per patch, a parameter that needs code only for another resolution.
 """
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 TEMPERATURE = 10_000.0
 
@@ -26,3 +29,19 @@ def sincos_positions(rows: int, columns: int, width: int, device: torch.device |
     y, x = torch.meshgrid(torch.arange(rows, device=device), torch.arange(columns, device=device), indexing="ij")
     angles = [coordinate.flatten().to(torch.float64)[:, None] * frequency for coordinate in (x, y)]
     return torch.cat([wave for angle in angles for wave in (angle.sin(), angle.cos())], dim=1).to(torch.float32)
+
+
+def resized_positions(table: Tensor, grid_size: int) -> Tensor:
+    """A learned table (I, D) of a square grid for a square grid of another size: (grid_size ** 2, D), float32.
+
+    Bicubic, antialiased, in float32, as timm resizes it; the released code has no such thing. Raises ValueError where
+    I is no square.
+    """
+    old = math.isqrt(len(table))
+    if old**2 != len(table):
+        raise ValueError(f"a position table of {len(table)} patches has no square grid, and cannot be resized")
+    if old == grid_size:
+        return table.float()
+    grid = table.float().T.reshape(1, -1, old, old)
+    resized = functional.interpolate(grid, (grid_size, grid_size), mode="bicubic", antialias=True)
+    return resized[0].flatten(1).T.contiguous()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aimv2_lab.formats.folder import load_encoder
+from aimv2_lab.formats.load import load_encoder
 from aimv2_lab.model.adapters import add_adapters
 from aimv2_lab.model.classifier import Classifier
 from aimv2_lab.model.distillation import Distillation

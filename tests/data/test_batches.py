@@ -15,9 +15,10 @@ from aimv2_lab.data import batches as data_batches
 from aimv2_lab.data.batches import Batch, PairDataset, Sample, batches
 from aimv2_lab.data.damage import DamagedArchive, DamagedImage, TooMuchDamage
 from aimv2_lab.data.order import sample_generator
+from aimv2_lab.data.preprocessing import evaluation_picture
 from aimv2_lab.data.records import Pair
 from aimv2_lab.data.tars.index import StaleIndex
-from aimv2_lab.data.transforms import evaluation_picture, normalise, pixel_scale
+from aimv2_lab.data.transforms import normalise, pixel_scale
 from aimv2_lab.recipes import recipe
 from tests.data.generated import Bytes, ListSource, picture
 

@@ -8,11 +8,10 @@ import torch
 from aimv2_lab.recipe_parts import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
 from PIL import Image
 
+from aimv2_lab.data.preprocessing import evaluation_picture, evaluation_view
 from aimv2_lab.data.transforms import (
     PixelScale,
     denormalise,
-    evaluation_picture,
-    evaluation_view,
     normalise,
     pixel_scale,
     random_resized_crop_box,
@@ -146,7 +145,7 @@ def test_the_evaluation_view_is_resize_then_centre_crop(size: tuple[int, int]) -
     short = min(size)
     long_width, long_height = 32 * size[0] // short, 32 * size[1] // short
     resized = image.resize((long_width, long_height), Image.Resampling.BICUBIC)
-    left, top = round((long_width - 32) / 2), round((long_height - 32) / 2)
+    left, top = (long_width - 32) // 2, (long_height - 32) // 2
     expected = np.asarray(resized.crop((left, top, left + 32, top + 32))).transpose(2, 0, 1)
     view = evaluation_picture(image, 32).numpy()
     assert np.abs(view.astype(float) - expected).max() <= 1.01

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.encoder import VisionEncoder
 from aimv2_lab.model.masks import prefix_mask
 from aimv2_lab.model.patches import patchify
+from aimv2_lab.model.pooling import PoolingHead
 from aimv2_lab.recipes import recipe
 from tests.model.tiny import PATCHES, RECIPE, dependence, every_prefix_length, images, wide, wide_encoder
 
@@ -67,7 +70,7 @@ def test_sincos_positions_take_any_grid_and_tell_its_axes_apart() -> None:
 @pytest.mark.parametrize(
     ("shape", "dtype", "named"),
     [
-        ((2, 3, 8, 8), torch.float64, "8 x 8 do not fit .* table for 6 x 6; resize them, or .*'sincos'"),
+        ((2, 3, 8, 8), torch.float64, "8 x 8 do not fit .* table for 6 x 6; resize them, .*image_size, or .*'sincos'"),
         ((2, 3, 2, 18), torch.float64, "2 x 18 do not fit"),  # as many patches, in another shape
         ((2, 3, 6, 7), torch.float64, "image width 7 is not a multiple of the patch size 2"),
         ((2, 1, 6, 6), torch.float64, r"float \(B, 3, height, width\), not torch.float64 \(2, 1, 6, 6\)"),
@@ -125,3 +128,44 @@ def test_initial_weights_are_drawn_as_released() -> None:
         assert largest == pytest.approx((6 / sum(fans)) ** 0.5, rel=1e-2), name
     assert encoder.get_parameter("positions").std().item() == pytest.approx(0.02, rel=0.05)
     assert not encoder.get_parameter("patch_projection.bias").any()
+
+
+def test_features_are_a_map_of_any_layer() -> None:
+    encoder, pictures = wide(VisionEncoder(replace(RECIPE.encoder, positions="sincos"))), images()
+    pictures = torch.cat([pictures, pictures.flip(3)], dim=3)[..., :10]  # 3 x 5 patches
+    states = encoder.hidden_states(pictures)
+    for layer, stream in enumerate(states):
+        found = encoder.features(pictures, layer, normed=False)
+        assert found.dense.shape == (2, 3, 5, 16)
+        assert torch.equal(found.dense[1, 2, 4], stream[1, 14]) and torch.equal(found.dense[0, 1, 0], stream[0, 5])
+        assert torch.equal(found.mean, stream.mean(dim=1))
+        assert torch.equal(encoder.features(pictures, layer).dense.flatten(1, 2), encoder.norm(stream))
+    last = encoder.features(pictures)
+    assert torch.equal(last.dense.flatten(1, 2), encoder(pictures)) and last.pooled is None
+
+
+def test_later_blocks_are_not_computed_for_an_inner_layer() -> None:
+    encoder = wide_encoder()
+    encoder.blocks[1].forward = lambda *_: pytest.fail("block 1 was computed")
+    assert encoder.features(images(), layer=1).dense.shape == (2, 3, 3, 16)
+    for layer in (-1, 3):
+        with pytest.raises(ValueError, match=rf"layer = {layer}; this encoder has 0 .* … 2"):
+            encoder.features(images(), layer)
+
+
+def test_a_head_reads_the_last_layer_normed_and_is_in_the_state() -> None:
+    encoder = VisionEncoder(RECIPE)
+    names = [*encoder.state_dict()]
+    encoder.head = PoolingHead(16, 2)
+    wide(encoder)
+    assert {name for name in encoder.state_dict() if name not in names} == {
+        "head.pooling.query",
+        "head.pooling.keys_values.weight",
+        "head.output.weight",
+        "head.output.bias",
+    }
+    found = encoder.features(images())
+    assert found.pooled is not None and torch.equal(found.pooled, encoder.head(encoder(images())))
+    assert (
+        encoder.features(images(), normed=False).pooled is None and encoder.features(images(), layer=1).pooled is None
+    )

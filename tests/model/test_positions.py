@@ -1,4 +1,4 @@
-"""The fixed 2-D sine-cosine code."""
+"""The fixed 2-D sine-cosine code, and learned tables at other resolutions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from aimv2_lab.model.positions import sincos_positions
+from aimv2_lab.model.positions import resized_positions, sincos_positions
 
 
 def slow_code(row: int, column: int, width: int) -> list[float]:
@@ -42,3 +42,32 @@ def test_a_larger_grid_continues_a_smaller_one() -> None:
 def test_a_width_that_four_does_not_divide_is_refused() -> None:
     with pytest.raises(ValueError, match="divisible by 4, not 18"):
         sincos_positions(2, 2, 18)
+
+
+def test_a_table_of_the_same_size_is_left_as_it_is() -> None:
+    table = torch.randn(16, 8, dtype=torch.bfloat16)
+    assert torch.equal(resized_positions(table, 4), table.float())
+
+
+def test_a_resized_table_keeps_its_rows_and_columns() -> None:
+    """A slope along x stays one along x, another along y one along y, and neither leaves its range by much."""
+    y, x = torch.meshgrid(torch.linspace(0, 1, 8), torch.linspace(0, 1, 8), indexing="ij")
+    table = torch.stack([x.flatten(), y.flatten()], dim=1)
+    for size in (4, 12):
+        across, down = resized_positions(table, size).reshape(size, size, 2).unbind(dim=2)
+        assert torch.allclose(across, across[:1].expand(size, size), atol=1e-5)
+        assert torch.allclose(down, across.T, atol=1e-5)
+        assert (across[0].diff() > 0).all()
+        assert across.min() > -0.1 and across.max() < 1.1
+
+
+def test_shrinking_a_table_is_antialiased() -> None:
+    """A chequered table becomes grey; without antialiasing it would keep single squares."""
+    y, x = torch.meshgrid(torch.arange(16), torch.arange(16), indexing="ij")
+    table = ((x + y) % 2).float().reshape(-1, 1)
+    assert (resized_positions(table, 5) - 0.5).abs().max() < 0.1
+
+
+def test_a_table_that_is_not_square_is_refused() -> None:
+    with pytest.raises(ValueError, match="12 patches has no square grid"):
+        resized_positions(torch.zeros(12, 4), 4)

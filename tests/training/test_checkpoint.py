@@ -12,7 +12,8 @@ from typing import get_args
 import pytest
 import torch
 
-from aimv2_lab.formats.folder import find_model, load_encoder, load_model, newest_checkpoint
+from aimv2_lab.formats.folder import find_model, load_model, newest_checkpoint
+from aimv2_lab.formats.load import load_encoder
 from aimv2_lab.model.aimv1 import AIMv1
 from aimv2_lab.recipes import OptimizerName, Recipe
 from aimv2_lab.training.checkpoint import load_checkpoint, save_checkpoint

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from aimv2_lab.formats.folder import load_encoder, load_model, save_model
+from aimv2_lab.formats.folder import load_model, save_model
+from aimv2_lab.formats.load import load_encoder
 from aimv2_lab.model.two_towers import TwoTowers, contrastive_losses
 from aimv2_lab.recipes import ContrastiveRecipe, any_recipe_from_json
 from aimv2_lab.training.contrastive import embeddings

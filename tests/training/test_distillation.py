@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from aimv2_lab.formats.folder import load_encoder
+from aimv2_lab.formats.load import load_encoder
 from aimv2_lab.training.loop import build_model, pretrain
 from aimv2_lab.training.run import read_metrics
 from tests.training.distillation_toy import distilling

@@ -206,7 +206,7 @@ _HEAD = Section(
             "The head is thrown away after pre-training",
             "architecture",
             "paper",
-            ("formats.folder.load_encoder",),
+            ("formats.load.load_encoder",),
             ("training/test_checkpoint.py::test_an_aim_v1_run_resumes_and_is_loaded_as_what_it_is",),
             "05: 6. Exercises",
         ),
