@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aimv2_lab.data.preprocessing import Preprocessing
-from aimv2_lab.recipe_parts import CLIP_MEAN, CLIP_STD
+from aimv2_lab.recipes.data import CLIP_MEAN, CLIP_STD
 
 _BICUBIC = 3
 _RESCALE = 1 / 255

@@ -20,7 +20,7 @@ from aimv2_lab.data.preprocessing import Preprocessing
 from aimv2_lab.formats.export import Format, export_encoder
 from aimv2_lab.formats.load import load_encoder, load_preprocessing
 from aimv2_lab.launch.command import end_plainly
-from aimv2_lab.recipe_parts import CLIP_MEAN, CLIP_STD
+from aimv2_lab.recipes.data import CLIP_MEAN, CLIP_STD
 
 LOADED_BY: dict[Format, str] = {
     "transformers": "transformers.AutoModel.from_pretrained({folder!r})",

@@ -43,7 +43,7 @@ class TwoTowers(nn.Module):
         super().__init__()
         self.recipe = recipe
         self.encoder = encoder_of(recipe.encoder)
-        self.pooling = PoolingHead(recipe.encoder.width, recipe.encoder.heads)
+        self.encoder.head = PoolingHead(recipe.encoder.width, recipe.encoder.heads)
         self.text = TextTower(recipe.text)
         self.image_projection = nn.Linear(recipe.encoder.width, recipe.shared_width, bias=False)
         self.text_projection = nn.Linear(recipe.text.width, recipe.shared_width, bias=False)
@@ -63,7 +63,8 @@ class TwoTowers(nn.Module):
 
     def embed_images(self, images: Tensor) -> Tensor:
         """Pictures in the shared space (B, P), of length one."""
-        return _unit(self.image_projection(self.pooling(self.encoder(images))))
+        assert self.encoder.head is not None
+        return _unit(self.image_projection(self.encoder.head(self.encoder(images))))
 
     def embed_texts(self, tokens: Tensor, ends: Tensor) -> Tensor:
         """Texts in the shared space (B, P), of length one."""

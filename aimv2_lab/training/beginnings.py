@@ -42,6 +42,8 @@ def build_two_towers(recipe: ContrastiveRecipe) -> TwoTowers:
         _begin(towers.encoder, recipe.start)
     if recipe.image_tower == "frozen":
         towers.encoder.requires_grad_(False)
+        assert towers.encoder.head is not None
+        towers.encoder.head.requires_grad_(True)
     return towers
 
 
@@ -54,7 +56,10 @@ def build_distillation(recipe: DistillationRecipe) -> Distillation:
 
 
 def _begin(encoder: VisionEncoder, start: str) -> None:
-    """Give an encoder the weights of a checkpoint's, in place; raises ValueError where that one is another."""
+    """Give an encoder the weights of a checkpoint's, in place; raises ValueError where that one is another.
+
+    A pooling head goes on where both have one, and begins anew where the encoder alone has one.
+    """
     trained = load_encoder(start)
     found = _resized(trained.recipe, encoder.recipe.image_size)
     if found != encoder.recipe:
@@ -62,7 +67,9 @@ def _begin(encoder: VisionEncoder, start: str) -> None:
             f"{start!r} has the encoder {trained.recipe}, the recipe {encoder.recipe}: leave the fields of "
             "encoder as the checkpoint has them (image_size is free with sine-cosine positions)"
         )
-    encoder.load_state_dict(trained.state_dict())
+    head = {name: weight for name, weight in encoder.state_dict().items() if name.startswith("head.")}
+    weights = {name: weight for name, weight in trained.state_dict().items() if head or not name.startswith("head.")}
+    encoder.load_state_dict({**head, **weights})
 
 
 def _resized(encoder: EncoderRecipe | TrunkRecipe, image_size: int) -> EncoderRecipe | TrunkRecipe:

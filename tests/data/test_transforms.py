@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from aimv2_lab.recipe_parts import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
 from PIL import Image
 
 from aimv2_lab.data.preprocessing import evaluation_picture, evaluation_view
@@ -18,6 +17,7 @@ from aimv2_lab.data.transforms import (
     training_picture,
 )
 from aimv2_lab.recipes import DataRecipe
+from aimv2_lab.recipes.data import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
 from tests.data.generated import picture
 
 PLAIN = DataRecipe(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip_probability=0.0)

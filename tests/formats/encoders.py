@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from aimv2_lab.recipe_parts import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
 from PIL import Image
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from aimv2_lab.lessons.wide import draw_wide_weights
 from aimv2_lab.model.encoder import VisionEncoder
 from aimv2_lab.model.pooling import PoolingHead
 from aimv2_lab.recipes import EncoderRecipe
+from aimv2_lab.recipes.data import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
 
 TOLERANCE = 1e-5  # of the largest value; what rounding leaves is a few 1e-6
 FIXED = EncoderRecipe(image_size=56, width=64, depth=3, heads=4, hidden=176)

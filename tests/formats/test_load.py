@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from aimv2_lab.recipe_parts import CLIP_MEAN, CLIP_STD
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import Aimv2Config, Aimv2Model
@@ -26,6 +25,7 @@ from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.encoder import VisionEncoder
 from aimv2_lab.model.positions import resized_positions
 from aimv2_lab.recipes import EncoderRecipe, recipe
+from aimv2_lab.recipes.data import CLIP_MEAN, CLIP_STD
 from tests.formats.encoders import (
     AS_IT_IS,
     CROPPED,
