@@ -22,13 +22,12 @@ import tyro
 from aimv2_lab.data.tokenizer import load_tokenizer
 from aimv2_lab.evaluation.world import TESTED, large_shapes, world_pictures, world_source
 from aimv2_lab.evaluation.zero_shot import embed_classes, embed_images, embed_texts, recall_at_1, zero_shot_accuracy
-from aimv2_lab.formats.folder import RECIPE_FILE, load_model, read_recipe, save_model
+from aimv2_lab.formats.folder import RECIPE_FILE, TOKENIZER, load_model, read_recipe, save_model
 from aimv2_lab.lessons.trained import TRAINED
 from aimv2_lab.model.two_towers import TwoTowers
 from aimv2_lab.recipes import recipe
 from aimv2_lab.recipes.continuations import lit_recipe
 from aimv2_lab.training.loop import build_model, pretrain
-from aimv2_lab.training.run import TOKENIZER
 
 TEMPLATES = ("a {}.", "a large {}.", "a big {}.", "we see a large {}.", "there is a big {}.", "the picture shows a {}.")
 

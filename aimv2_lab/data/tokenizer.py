@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import string
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers.processors import TemplateProcessing
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
@@ -31,7 +33,8 @@ class NoTokens(ValueError):
 class CaptionTokenizer:
     """A transformers tokenizer with this project's way of ending, cutting and padding captions.
 
-    - Begin: none is added. The decoder has a learned start vector, not a vocabulary entry (released training code).
+    - Begin: none is added for the decoder, which has a learned start vector, not a vocabulary entry (released training
+      code). A text tower gets the tokenizer's own, where it has one: `with_begin` (the released LiT model, CLIP).
     - End: one end token after every caption. It is a target like any other, so the decoder learns to stop (paper,
       Figure 1: the end token is the last target).
     - Cut: at most `max_tokens` tokens, the end token included; 77 at full scale (paper, section 2.2). A caption that
@@ -48,6 +51,7 @@ class CaptionTokenizer:
     end_id: int
     pad_id: int
     cleans: bool = False
+    begin_id: int | None = None
 
     @property
     def vocabulary_size(self) -> int:
@@ -60,9 +64,11 @@ class CaptionTokenizer:
         T is the longest caption of the batch, or `max_tokens` with `fixed_length`. Raises ValueError for an empty or
         non-string caption, naming its place, and for a `max_tokens` below 2.
         """
-        if max_tokens < 2:
+        begin = [] if self.begin_id is None else [self.begin_id]
+        if max_tokens < 2 + len(begin):
             raise ValueError(f"max_tokens = {max_tokens}; a caption needs at least one token and the end token")
-        rows = [[*self._ids(text, place, max_tokens - 1), self.end_id] for place, text in enumerate(texts)]
+        most = max_tokens - 1 - len(begin)
+        rows = [[*begin, *self._ids(text, place, most), self.end_id] for place, text in enumerate(texts)]
         length = max_tokens if fixed_length else max(map(len, rows), default=0)
         tokens = torch.full((len(rows), length), self.pad_id, dtype=torch.int64)
         counted = torch.zeros((len(rows), length), dtype=torch.bool)
@@ -76,7 +82,7 @@ class CaptionTokenizer:
         row = [int(i) for i in ids]
         if self.end_id in row:
             row = row[: row.index(self.end_id)]
-        return str(self.tokenizer.decode([i for i in row if i != self.pad_id])).strip()
+        return str(self.tokenizer.decode([i for i in row if i not in (self.pad_id, self.begin_id)])).strip()
 
     def words(self, ids: Sequence[int] | Tensor) -> list[str]:
         """What each id of one row stands for, up to its first end token, which is called "end".
@@ -89,6 +95,10 @@ class CaptionTokenizer:
         names = map(str, self.tokenizer.convert_ids_to_tokens(row))
         return ["end" if number == self.end_id else name for number, name in zip(row, names, strict=True)]
 
+    def with_begin(self) -> CaptionTokenizer:
+        """The same, with the tokenizer's own begin token before every caption; unchanged where it has none."""
+        return replace(self, begin_id=self.tokenizer.bos_token_id)
+
     def save(self, folder: str | Path) -> None:
         """Write the tokenizer so that `load_tokenizer(folder)` and transformers' AutoTokenizer read it."""
         self.tokenizer.save_pretrained(str(folder))
@@ -98,6 +108,18 @@ class CaptionTokenizer:
         rules = getattr(self.tokenizer, "backend_tokenizer", None)  # absent where it is written in Python
         known = [sorted(self.tokenizer.get_vocab().items()), self.end_id, self.pad_id, self.cleans]
         return json.dumps([known, rules.to_str() if rules else type(self.tokenizer).__name__]).encode()
+
+    def ending(self, folder: str | Path) -> None:
+        """Write the tokenizer so that AutoTokenizer adds the begin and end tokens by itself, as `encode` does."""
+        known = copy.deepcopy(self.tokenizer)
+        assert isinstance(known, PreTrainedTokenizerFast)
+        special = [i for i in (self.begin_id, self.end_id) if i is not None]
+        names = dict(zip(special, map(str, known.convert_ids_to_tokens(special)), strict=True))
+        begin = "" if self.begin_id is None else f"{names[self.begin_id]} "
+        known.backend_tokenizer.post_processor = TemplateProcessing(
+            single=f"{begin}$A {names[self.end_id]}", special_tokens=[(name, i) for i, name in names.items()]
+        )
+        known.save_pretrained(str(folder))
 
     def check_vocabulary(self, recipe_vocabulary: int) -> None:
         """Raise ValueError when the model's vocabulary is smaller than the tokenizer's."""

@@ -18,10 +18,11 @@ from aimv2_lab.evaluation.world import (
     world_pictures,
     world_source,
 )
+from aimv2_lab.formats.folder import TOKENIZER
 from aimv2_lab.model.aimv1 import AIMv1
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.models import AnyModel
-from aimv2_lab.training.run import TOKENIZER, read_metrics
+from aimv2_lab.training.run import read_metrics
 
 
 def measure_run(model: AnyModel, run: Path) -> dict[str, float]:

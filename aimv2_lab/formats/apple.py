@@ -11,7 +11,7 @@ from torch import Tensor
 from aimv2_lab.data.preprocessing import Preprocessing
 from aimv2_lab.formats.huggingface import transformers_config
 from aimv2_lab.formats.names import Names
-from aimv2_lab.formats.processor import processor_config
+from aimv2_lab.formats.processor import PROCESSOR_FILE, processor_config
 from aimv2_lab.model.encoder import VisionEncoder
 from aimv2_lab.recipes import EncoderRecipe
 
@@ -26,7 +26,7 @@ def apple_files(encoder: VisionEncoder, preprocessing: Preprocessing) -> dict[st
     """
     assert isinstance(encoder.recipe, EncoderRecipe)
     config = {**transformers_config(encoder.recipe), "use_head": encoder.head is not None}
-    return {"config.json": config, "preprocessor_config.json": processor_config(preprocessing)}
+    return {"config.json": config, PROCESSOR_FILE: processor_config(preprocessing)}
 
 
 def recipe_of_shapes(tensors: Mapping[str, Tensor], names: Names, place: object) -> EncoderRecipe:

@@ -17,6 +17,7 @@ from aimv2_lab.model.models import AnyModel, model_of
 from aimv2_lab.recipes import AnyRecipe, FinetuneRecipe, any_recipe_from_json
 
 RECIPE_FILE, MODEL_FILE, CHECKPOINTS = "recipe.json", "model.safetensors", "checkpoints"
+TOKENIZER = "tokenizer"  # a run folder's
 
 
 def save_model(folder: Path, model: AnyModel) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from aimv2_lab.data.preprocessing import Preprocessing
 from aimv2_lab.formats.detect import check_tensors
 from aimv2_lab.formats.names import TRANSFORMERS, from_theirs, to_theirs
-from aimv2_lab.formats.processor import processor_config
+from aimv2_lab.formats.processor import PROCESSOR_FILE, processor_config
 from aimv2_lab.model.encoder import VisionEncoder
 from aimv2_lab.recipes import EncoderRecipe, Recipe, recipe
 
@@ -77,7 +77,7 @@ def transformers_files(encoder: VisionEncoder, preprocessing: Preprocessing) -> 
         **transformers_config(encoder.recipe),
         "use_head": encoder.head is not None,
     }
-    return {"config.json": config, "preprocessor_config.json": processor_config(preprocessing)}
+    return {"config.json": config, PROCESSOR_FILE: processor_config(preprocessing)}
 
 
 def encoder_recipe_of(config: Mapping[str, Any], learned_positions: bool, place: object) -> EncoderRecipe:

@@ -23,6 +23,7 @@ from aimv2_lab.formats.folder import (
     CHECKPOINTS,
     MODEL_FILE,
     RECIPE_FILE,
+    TOKENIZER,
     find_model,
     load_model,
     read_recipe,
@@ -30,15 +31,17 @@ from aimv2_lab.formats.folder import (
 )
 from aimv2_lab.formats.hub import fetched, is_hub_name
 from aimv2_lab.formats.huggingface import encoder_recipe_of
+from aimv2_lab.formats.lit import read_towers
 from aimv2_lab.formats.names import TIMM, Names, from_theirs, to_theirs
-from aimv2_lab.formats.processor import read_processor
+from aimv2_lab.formats.processor import PROCESSOR_FILE, read_processor
 from aimv2_lab.formats.timm_directory import timm_preprocessing, timm_recipe
 from aimv2_lab.model.encoder import VisionEncoder
 from aimv2_lab.model.pooling import PoolingHead
 from aimv2_lab.model.positions import resized_positions
+from aimv2_lab.model.two_towers import TwoTowers
 from aimv2_lab.recipes import EncoderRecipe
 
-CONFIG_FILE, PROCESSOR_FILE, PARTS_FILE = "config.json", "preprocessor_config.json", "model.safetensors.index.json"
+CONFIG_FILE, PARTS_FILE = "config.json", "model.safetensors.index.json"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -60,6 +63,27 @@ def load_encoder(
     if image_size is not None:
         _resize(encoder, image_size)
     return encoder.float().eval()
+
+
+def load_towers(path: str | Path, revision: str | None = None, cache_dir: str | Path | None = None) -> TwoTowers:
+    """Both towers of a LiT run or checkpoint of ours, a directory of transformers, a directory or file with the names of
+    Apple's code, or a hub name: on the CPU, in evaluation mode, in float32.
+
+    Raises what `load_encoder` does, and ValueError for what holds no text tower.
+    """
+    place = _place(path, revision, cache_dir)
+    if not _is_ours(place):
+        return read_towers(_tensors(place), _config(place), place)
+    model = load_model(place)
+    if not isinstance(model, TwoTowers):
+        raise ValueError(f"{place} holds {type(model).__name__}, not two towers: train them with launch.lit")
+    return model
+
+
+def tokenizer_of(path: str | Path) -> str:
+    """What `load_tokenizer` is given for the towers at a path: the folder of the run's own, or the path itself."""
+    found = (Path(path), Path(path).parent.parent)  # a run folder, or a checkpoint in one
+    return next((str(run / TOKENIZER) for run in found if (run / TOKENIZER).is_dir()), str(path))
 
 
 def load_preprocessing(

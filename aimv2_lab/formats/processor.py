@@ -8,6 +8,7 @@ from typing import Any
 from aimv2_lab.data.preprocessing import Preprocessing
 from aimv2_lab.recipes.data import CLIP_MEAN, CLIP_STD
 
+PROCESSOR_FILE = "preprocessor_config.json"
 _BICUBIC = 3
 _RESCALE = 1 / 255
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from aimv2_lab.data.tokenizer import load_tokenizer
 from aimv2_lab.evaluation.world import evaluate_world, world_source
+from aimv2_lab.formats.folder import TOKENIZER
 from aimv2_lab.launch.command import Options, end_plainly, read_command
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.recipes import Recipe
@@ -20,7 +21,7 @@ from aimv2_lab.report.bands import TINY_SEEDS, Band, band_for
 from aimv2_lab.report.demo import draw_report, end_values, result_table, seed_lines
 from aimv2_lab.report.stored import load_result
 from aimv2_lab.training.loop import build_model, pretrain
-from aimv2_lab.training.run import TOKENIZER, read_metrics
+from aimv2_lab.training.run import read_metrics
 
 RUN = Path("runs/demo")
 

@@ -4,7 +4,7 @@
 
 The first place is what `aimv2_lab.load_encoder` reads (a run folder or checkpoint, a directory of transformers, timm or
 Apple's names, a safetensors file, a name on the hub), so that any format becomes any other. Only the encoder is
-written, with its pooling head if it has one.
+written, with its pooling head if it has one; with `--towers` the text tower too, as the released LiT model has it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from pathlib import Path
 import tyro
 
 from aimv2_lab.data.preprocessing import Preprocessing
-from aimv2_lab.formats.export import Format, export_encoder
-from aimv2_lab.formats.load import load_encoder, load_preprocessing
+from aimv2_lab.data.tokenizer import load_tokenizer
+from aimv2_lab.formats.export import Format, export_encoder, export_towers
+from aimv2_lab.formats.load import load_encoder, load_preprocessing, load_towers, tokenizer_of
 from aimv2_lab.launch.command import end_plainly
 from aimv2_lab.recipes.data import CLIP_MEAN, CLIP_STD
 
@@ -45,11 +46,18 @@ class ExportOptions:
     """The hub's cache, if not the usual one."""
     image_size: int | None = None
     """Pixels a side that a learned position table is resized to."""
+    towers: bool = False
+    """Both towers of a LiT run, or of a directory of that layout, and the tokenizer."""
+    tokenizer: str = ""
+    """Of both towers. Default: the run's own, or the directory's."""
 
 
 def run_export(arguments: Sequence[str]) -> None:
     """Export what the arguments ask for, and say what was written and how it is loaded."""
     options = tyro.cli(ExportOptions, args=arguments, prog="python -m aimv2_lab.launch.export")
+    if options.towers:
+        print(_export_towers(options))
+        return
     where = (options.checkpoint, options.revision, options.cache_dir, options.image_size)
     encoder = load_encoder(*where)
     try:
@@ -66,6 +74,20 @@ def run_export(arguments: Sequence[str]) -> None:
     print(f"{folder}: {sizes.depth} blocks of width {sizes.width}, {head} pooling head, float32, for {options.to}")
     print(f"pictures: {_described(preprocessing)} ({source})")
     print(f"load it by {LOADED_BY[options.to].format(folder=folder, local=f'local-dir:{folder}')}")
+
+
+def _export_towers(options: ExportOptions) -> str:
+    """Write both towers, and say how they are loaded."""
+    if options.to == "timm" or options.image_size is not None:
+        raise ValueError("two towers are written --to transformers or --to apple, and their positions as they are")
+    where = (options.checkpoint, options.revision, options.cache_dir)
+    towers, preprocessing = load_towers(*where), load_preprocessing(*where)
+    tokenizer = load_tokenizer(options.tokenizer or tokenizer_of(options.checkpoint)).with_begin()
+    export_towers(towers, tokenizer, preprocessing, options.to, options.folder)
+    by = "transformers.AutoModel.from_pretrained({!r}, attn_implementation='eager') and attention masks"
+    by = by if options.to == "transformers" else "aimv2_lab.formats.load.load_towers({!r})"
+    written = f"{options.folder}: both towers and their tokenizer, for {options.to}"
+    return f"{written}\nload it by {by.format(str(options.folder))}"
 
 
 def _described(preprocessing: Preprocessing) -> str:

@@ -18,6 +18,7 @@ from aimv2_lab.data.classes import ClassTokenizer
 from aimv2_lab.data.damage import DamagedPair, DamageLog
 from aimv2_lab.data.mixture import MixedSource, open_mixture
 from aimv2_lab.data.tokenizer import CaptionTokenizer, load_tokenizer
+from aimv2_lab.formats.folder import TOKENIZER
 from aimv2_lab.model.aimv1 import AIMv1
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.models import AnyModel, model_of
@@ -30,7 +31,6 @@ from aimv2_lab.training.feed import Feed
 from aimv2_lab.training.garbage import quiet_garbage_collection
 from aimv2_lab.training.ranks import ALONE, Ranks
 from aimv2_lab.training.run import (
-    TOKENIZER,
     Metrics,
     create_run,
     find_checkpoint,
@@ -106,7 +106,7 @@ def _open_tokenizer(recipe: Captioned, source: MixedSource, run: Path | None) ->
     else:
         tokenizer = load_tokenizer(recipe.data.tokenizer, recipe.vocabulary, lambda: _captions(source))
     tokenizer.check_vocabulary(recipe.vocabulary)
-    return tokenizer
+    return tokenizer.with_begin() if isinstance(recipe, ContrastiveRecipe) else tokenizer
 
 
 def _captions(source: MixedSource) -> list[str]:

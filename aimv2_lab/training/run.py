@@ -30,10 +30,10 @@ from aimv2_lab.data.classes import ClassTokenizer
 from aimv2_lab.data.files import WRITING, written_aside
 from aimv2_lab.data.tokenizer import CaptionTokenizer
 from aimv2_lab.fields import leaves
-from aimv2_lab.formats.folder import RECIPE_FILE, newest_checkpoint, read_recipe
+from aimv2_lab.formats.folder import RECIPE_FILE, TOKENIZER, newest_checkpoint, read_recipe
 from aimv2_lab.recipes import AnyRecipe, differences
 
-METRICS_FILE, DATA_FILE, TOKENIZER = "metrics.jsonl", "data.json", "tokenizer"
+METRICS_FILE, DATA_FILE = "metrics.jsonl", "data.json"
 
 # What a folder may hold whose run was killed before it had begun.
 _STARTED_WITH = {TOKENIZER, DATA_FILE, "environment.json"}
