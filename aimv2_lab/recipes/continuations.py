@@ -69,12 +69,13 @@ def lit_recipe(start: str, trained: AnyRecipe, size: LitSize = "released") -> Co
 
 def distillation_recipe(teacher: str, trained: AnyRecipe, student: Recipe) -> DistillationRecipe:
     """The recipe that teaches the encoder of `student` what that of the checkpoint `teacher` sees, whose recipe is
-    `trained`; pictures are normalised as the teacher knows them."""
+    `trained`; pictures have the size, the patches and the normalisation that the teacher knows."""
+    seen = trained.encoder
     return DistillationRecipe(
         f"{student.name}-from-{trained.name}",
         teacher,
-        trained.encoder,
-        student.encoder,
+        seen,
+        replace(student.encoder, image_size=seen.image_size, patch_size=seen.patch_size),
         student.decoder,
         objective=student.objective,
         data=replace(student.data, mean=trained.data.mean, std=trained.data.std),
