@@ -66,8 +66,8 @@ def load_encoder(
 
 
 def load_towers(path: str | Path, revision: str | None = None, cache_dir: str | Path | None = None) -> TwoTowers:
-    """Both towers of a LiT run or checkpoint, directory of transformers, directory or file of Apple's names, or hub name:
-    on the CPU, in evaluation mode, in float32.
+    """Both towers of a LiT run or checkpoint, directory of transformers, directory or file of Apple's names, or name on
+    the hub: on the CPU, in evaluation mode, in float32.
 
     Raises what `load_encoder` does, and ValueError for what holds no text tower.
     """
