@@ -8,6 +8,7 @@ import torch
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.encoder import VisionEncoder
 from aimv2_lab.model.masks import prefix_mask
+from aimv2_lab.model.models import model_of
 from aimv2_lab.model.patches import patchify
 from aimv2_lab.recipes import recipe
 from tests.model.tiny import PATCHES, RECIPE, dependence, every_prefix_length, images, wide, wide_encoder
@@ -125,3 +126,14 @@ def test_initial_weights_are_drawn_as_released() -> None:
         assert largest == pytest.approx((6 / sum(fans)) ** 0.5, rel=1e-2), name
     assert encoder.get_parameter("positions").std().item() == pytest.approx(0.02, rel=0.05)
     assert not encoder.get_parameter("patch_projection.bias").any()
+
+
+@pytest.mark.filterwarnings("error")  # torch warns where a norm's input and weight differ, and leaves its fused kernel
+@pytest.mark.parametrize(
+    ("name", "changes"), [("tiny", {}), ("tiny", {"encoder.positions": "learned"}), ("aim-tiny", {})]
+)
+def test_in_bfloat16_the_stream_is_float32_from_its_beginning(name: str, changes: dict[str, str]) -> None:
+    known = recipe(name, {"encoder.depth": 2} | changes)
+    with torch.autocast("cpu", torch.bfloat16):
+        stream = model_of(known).encoder.hidden_states(torch.randn(2, 3, 48, 48), torch.tensor([3, 9]))
+    assert [entry.dtype for entry in stream] == [torch.float32] * 3
