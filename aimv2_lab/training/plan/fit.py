@@ -20,9 +20,19 @@ def changes_that_fit(
     state: int | None = None,
 ) -> dict[str, Any] | None:
     """The first changes in `possible_changes` whose peak is at most `room` bytes; {} if none is needed, None if none
-    suffices. `state` as in `rank_memory`."""
+    suffices.
+
+    `state` as in `rank_memory`. Changes that the user's file of DeepSpeed's settings contradicts are left out. Raises
+    what `rank_memory` does of the recipe as it is.
+    """
     for changes in possible_changes(recipe):
-        if rank_memory(recipe.change(changes), ranks, parameters, activations, state).peak <= room:
+        try:
+            peak = rank_memory(recipe.change(changes), ranks, parameters, activations, state).peak
+        except ValueError:
+            if not changes or not recipe.engine.deepspeed:
+                raise
+            continue
+        if peak <= room:
             return changes
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +38,17 @@ def test_every_possible_change_is_a_recipe_that_can_be_planned_and_none_comes_tw
     assert tried[0] == "[]" and len(tried) == len(set(tried))
     for changes in possible_changes(KNOWN):
         assert rank_memory(KNOWN.change(changes), RANKS, PSI, KEPT).peak > 0
+
+
+def test_what_a_users_own_settings_fix_is_not_changed(tmp_path: Path) -> None:
+    file = tmp_path / "own.json"
+    file.write_text('{"zero_optimization": {"stage": 1}}')
+    fixed = KNOWN.change({"engine.deepspeed": str(file)})
+    found = changes_that_fit(fixed, RANKS, PSI, KEPT, 18.5 * GB)  # stage 2 would do
+    assert found is not None and found["engine.offload"] == "optimizer" and "engine.zero_stage" not in found
+    file.write_text('{"zero_optimization": {"stage": 2}}')
+    with pytest.raises(ValueError, match=r"zero_optimization\.stage = 2 where the recipe says 1"):
+        changes_that_fit(fixed, RANKS, PSI, KEPT, GB)
 
 
 def test_what_preconditions_matrices_is_not_moved_to_a_stage_that_flattens_them() -> None:
