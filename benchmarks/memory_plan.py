@@ -13,12 +13,14 @@ import sys
 import torch
 
 from aimv2_lab.data.batches import Batch
+from aimv2_lab.data.transforms import pixel_scale
 from aimv2_lab.model.models import model_of
 from aimv2_lab.recipes import PretrainingRecipe, Recipe, recipe
 from aimv2_lab.training.engine import LocalEngine, pick_device
 from aimv2_lab.training.estimate import peak_bytes
+from aimv2_lab.training.optimizer_state import optimizer_tensors
 from aimv2_lab.training.plan.activations import count_activations
-from aimv2_lab.training.plan.memory import parameter_count, rank_memory
+from aimv2_lab.training.plan.memory import optimizer_bytes, parameter_count, rank_memory
 from aimv2_lab.training.step import loss_counts, train_step
 
 TOLERANCE = 0.1
@@ -38,25 +40,27 @@ def local(name: str, micro_batch: int, micro_steps: int) -> PretrainingRecipe:
 
 
 def full_batch(known: PretrainingRecipe) -> Batch:
-    """Noise with captions of all tokens that the recipe allows."""
+    """Noise with captions of all tokens that the recipe allows, as a loader makes it."""
     size, pixels, tokens = known.training.batch_size, known.encoder.image_size, known.text_tokens
     vocabulary = known.decoder.vocabulary if isinstance(known, Recipe) else 1
     return Batch(
-        pictures=torch.randn(size, 3, pixels, pixels),
+        pictures=torch.randint(256, (size, 3, pixels, pixels), dtype=torch.uint8),
         tokens=torch.randint(vocabulary, (size, tokens)),
         counted=torch.ones(size, tokens, dtype=torch.bool),
         prefix_lengths=torch.randint(1, known.encoder.patches, (size,)),
         keys=tuple(map(str, range(size))),
+        scale=pixel_scale(known.data),
     )
 
 
 def planned_peak(known: PretrainingRecipe, fused_norms: bool) -> int:
     """Bytes that the plan gives one rank."""
-    return rank_memory(known, 1, parameter_count(known), count_activations(known, fused_norms=fused_norms)).peak
+    activations = count_activations(known, fused_norms=fused_norms)
+    return rank_memory(known, 1, parameter_count(known), activations, optimizer_bytes(known)).peak
 
 
 def measured_peak(known: PretrainingRecipe, device: torch.device) -> int:
-    """Bytes held at the worst moment of a step that is not the first, the batch aside."""
+    """Bytes held at the worst moment of a step that is not the first."""
     engine = LocalEngine(model_of(known), known.training, device)
     batch = full_batch(known).to(device)
     counts = loss_counts(batch, known)
@@ -64,10 +68,10 @@ def measured_peak(known: PretrainingRecipe, device: torch.device) -> int:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         train_step(engine, batch, counts, known)
-        given = batch.images.nbytes + batch.tokens.nbytes + batch.counted.nbytes
-        return torch.cuda.max_memory_allocated() - given
-    states = [value.nbytes for state in engine.optimizer.state.values() for value in state.values()]
-    held = sum(parameter.nbytes for parameter in engine.model.parameters()) + sum(states)
+        return torch.cuda.max_memory_allocated()
+    given = (batch.pictures, batch.tokens, batch.prefix_lengths)
+    states = optimizer_tensors(engine.optimizer, engine.model).values()
+    held = sum(tensor.nbytes for tensor in (*engine.model.parameters(), *given, *states))
     return held + peak_bytes(lambda: train_step(engine, batch, counts, known))
 
 

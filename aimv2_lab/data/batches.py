@@ -24,7 +24,7 @@ from aimv2_lab.data.preprocessing import evaluation_picture
 from aimv2_lab.data.records import Pair, Source
 from aimv2_lab.data.tokenizer import NoTokens
 from aimv2_lab.data.transforms import pixel_scale, training_picture
-from aimv2_lab.data.workers import prepare_worker
+from aimv2_lab.data.workers import prepare_worker, shared
 from aimv2_lab.recipes import AnyRecipe, EncoderAttention
 
 __all__ = ["Batch", "PairDataset", "Sample", "Tokenizer", "batches", "draw_prefix_length"]
@@ -213,27 +213,11 @@ class _Batches(Dataset["Batch | Exception"]):
         try:
             batch = self.dataset.collate([self.dataset[position] for position in positions])
             worker = get_worker_info()
-            return batch if worker is None else _shared(batch, worker.num_workers)
+            return batch if worker is None else shared(batch, worker.num_workers)
         except (ValueError, OSError, TooMuchDamage) as error:
             if get_worker_info() is not None:  # where it was raised is lost on the way
                 error.add_note(traceback.format_exc())
             return error
-
-
-def _shared(batch: Batch, workers: int) -> Batch:
-    """The same batch in shared memory, where a worker leaves it for the run; raises OSError where that is full.
-
-    torch would put it there later, in a thread: there the error would end nothing, and the run would wait forever.
-    """
-    try:
-        for tensor in (batch.pictures, batch.tokens, batch.counted, batch.prefix_lengths):
-            tensor.share_memory_()
-    except RuntimeError as error:
-        raise OSError(
-            f"shared memory (/dev/shm) has no room for a batch of {batch.pictures.nbytes / 1e6:.1f} MB: {error}. It "
-            f"must hold two for each of data.workers = {workers}, and one more: lower that, or give it more room"
-        ) from error
-    return batch
 
 
 def _raised(batch: Batch | Exception) -> Batch:

@@ -1,10 +1,12 @@
-"""The processes that load batches: what they must be told before they begin."""
+"""The processes that load batches: what they must be told before they begin, and how they hand a batch over."""
 
 from __future__ import annotations
 
 import os
 import signal
 from threading import Thread
+
+from aimv2_lab.data.batch import Batch
 
 
 def prepare_worker(_worker: int) -> None:
@@ -18,6 +20,22 @@ def prepare_worker(_worker: int) -> None:
     if hasattr(signal, "sigwaitinfo"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         Thread(target=_end_for_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def shared(batch: Batch, workers: int) -> Batch:
+    """The same batch in shared memory, where a worker leaves it for the run; raises OSError where that is full.
+
+    torch would put it there later, in a thread: there the error would end nothing, and the run would wait forever.
+    """
+    try:
+        for tensor in (batch.pictures, batch.tokens, batch.counted, batch.prefix_lengths):
+            tensor.share_memory_()
+    except RuntimeError as error:
+        raise OSError(
+            f"shared memory (/dev/shm) has no room for a batch of {batch.pictures.nbytes / 1e6:.1f} MB: {error}. It "
+            f"must hold two for each of data.workers = {workers}, and one more: lower that, or give it more room"
+        ) from error
+    return batch
 
 
 def _end_for_parent(parent: int) -> None:

@@ -17,11 +17,12 @@ from aimv2_lab.fields import check_range
 from aimv2_lab.launch.command import end_plainly, named_preset
 from aimv2_lab.recipes import PretrainingRecipe
 from aimv2_lab.training.flops import picture_flops
+from aimv2_lab.training.optimizers import check_matrix_optimizer
 from aimv2_lab.training.plan.activations import count_activations
 from aimv2_lab.training.plan.cost import assumed_rate, run_cost
 from aimv2_lab.training.plan.fit import changes_that_fit
 from aimv2_lab.training.plan.gpus import GPUS, gpu_of
-from aimv2_lab.training.plan.memory import parameter_count, rank_memory
+from aimv2_lab.training.plan.memory import optimizer_bytes, parameter_count, rank_memory
 from aimv2_lab.training.plan.page import cost_lines, flops_line, headline, memory_table, remedy
 
 
@@ -50,15 +51,20 @@ class PlanOptions:
 
 
 def plan(options: PlanOptions) -> str:
-    """The plan as text. Raises ValueError for what cannot fit, with the smallest change that does, for batches that
-    cannot be cut over the ranks, and for float32, and UnknownName for a GPU not in the table."""
+    """The plan as text.
+
+    Raises ValueError for what cannot fit, with the smallest change that does, for batches that cannot be cut over the
+    ranks, for float32, for SOAP and Muon with ZeRO 1 … 3 and for a file of DeepSpeed's settings that contradicts the
+    recipe, and UnknownName for a GPU not in the table.
+    """
     recipe, gpu, gpus = options.recipe, gpu_of(options.gpu), options.gpus
     if recipe.training.precision != "bfloat16":
         raise ValueError(f"{recipe.name} computes in float32; plans are for --training.precision bfloat16")
-    parameters, activations = parameter_count(recipe), count_activations(recipe)
-    memory = rank_memory(recipe, gpus, parameters, activations)
+    check_matrix_optimizer(recipe)
+    parameters, activations, state = parameter_count(recipe), count_activations(recipe), optimizer_bytes(recipe)
+    memory = rank_memory(recipe, gpus, parameters, activations, state)
     if memory.peak > gpu.usable:
-        changes = changes_that_fit(recipe, gpus, parameters, activations, gpu.usable)
+        changes = changes_that_fit(recipe, gpus, parameters, activations, gpu.usable, state)
         raise ValueError(remedy(changes, memory, gpu))
     rates = {"assumed": assumed_rate(recipe, gpu, options.utilisation)}
     if options.measured is not None:
@@ -66,7 +72,7 @@ def plan(options: PlanOptions) -> str:
     return "\n".join(
         [
             headline(recipe, gpu, gpus),
-            memory_table(memory, gpu),
+            memory_table(memory, gpu, recipe.training.optimizer),
             flops_line(picture_flops(recipe)),
             *(cost_lines(run_cost(recipe, gpu, gpus, rate, options.price), gpus, kind) for kind, rate in rates.items()),
         ]

@@ -113,6 +113,7 @@ class VisionEncoder(nn.Module):
         """Patch tokens (B, I, D) with their positions: the norm comes before the positions, nothing after."""
         rows, columns = self._grid(images)
         tokens = rearrange(self.patch_projection(images), "b d rows columns -> b (rows columns) d")
+        tokens = tokens.to(self.patch_projection.weight.dtype)  # autocast left them bfloat16; the stream is not
         return self.patch_norm(tokens) + self._positions(rows, columns, tokens)
 
     def _grid(self, images: Tensor) -> tuple[int, int]:

@@ -13,6 +13,8 @@ from aimv2_lab.recipes import recipe
 from aimv2_lab.training.plan.cost import assumed_rate, run_cost
 from aimv2_lab.training.plan.gpus import GPUS, gpu_of
 
+SOAP = ("--training.optimizer", "soap")
+
 
 def printed(*arguments: str) -> str:
     return plan(read_plan(arguments))
@@ -39,6 +41,13 @@ def test_a_measured_rate_is_planned_with_beside_the_assumed_one() -> None:
     text = printed(*options, "--measured", "598")
     assert "measured: utilisation 0.50, 598 images/s a GPU" in text and "assumed:" in text
     assert "measured:" not in printed(*options)
+
+
+def test_what_the_optimizer_keeps_is_told_by_its_name() -> None:
+    options = ("--recipe", "aimv2-large-224", "--engine.zero-stage", "0", "--training.micro-batch-size", "64")
+    rows = [re.search(r"optimizer +([\d.]+) GB  (\w+)", printed(*options, *more)) for more in ((), SOAP)]
+    (adam, soap) = (row.groups() for row in rows if row)
+    assert (adam[1], soap[1]) == ("Adam", "SOAP") and float(soap[0]) > 2 * float(adam[0])
 
 
 def test_what_cannot_fit_is_refused_with_the_change_that_makes_it_fit() -> None:
@@ -68,6 +77,7 @@ def test_recomputed_blocks_slow_a_step_by_their_share() -> None:
     [
         (("--recipe", "tiny"), "tiny computes in float32; plans are for --training.precision bfloat16"),
         (("--recipe", "aimv2-large-224", "--gpus", "48"), "cannot be cut into 48 ranks"),
+        (("--recipe", "aimv2-large-224", "--training.optimizer", "soap"), "'soap' with engine.zero_stage = 1"),
     ],
 )
 def test_plans_that_mean_nothing_are_refused(arguments: tuple[str, ...], message: str) -> None:

@@ -10,6 +10,7 @@ import torch
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.encoder import VisionEncoder
 from aimv2_lab.model.masks import prefix_mask
+from aimv2_lab.model.models import model_of
 from aimv2_lab.model.patches import patchify
 from aimv2_lab.model.pooling import PoolingHead
 from aimv2_lab.recipes import recipe
@@ -169,3 +170,14 @@ def test_a_head_reads_the_last_layer_normed_and_is_in_the_state() -> None:
     assert (
         encoder.features(images(), normed=False).pooled is None and encoder.features(images(), layer=1).pooled is None
     )
+
+
+@pytest.mark.filterwarnings("error")  # torch warns where a norm's input and weight differ, and leaves its fused kernel
+@pytest.mark.parametrize(
+    ("name", "changes"), [("tiny", {}), ("tiny", {"encoder.positions": "learned"}), ("aim-tiny", {})]
+)
+def test_in_bfloat16_the_stream_is_float32_from_its_beginning(name: str, changes: dict[str, str]) -> None:
+    known = recipe(name, {"encoder.depth": 2} | changes)
+    with torch.autocast("cpu", torch.bfloat16):
+        stream = model_of(known).encoder.hidden_states(torch.randn(2, 3, 48, 48), torch.tensor([3, 9]))
+    assert [entry.dtype for entry in stream] == [torch.float32] * 3

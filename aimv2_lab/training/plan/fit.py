@@ -12,26 +12,42 @@ from aimv2_lab.training.plan.memory import rank_memory
 
 
 def changes_that_fit(
-    recipe: PretrainingRecipe, ranks: int, parameters: int, activations: Activations, room: float
+    recipe: PretrainingRecipe,
+    ranks: int,
+    parameters: int,
+    activations: Activations,
+    room: float,
+    state: int | None = None,
 ) -> dict[str, Any] | None:
     """The first changes in `possible_changes` whose peak is at most `room` bytes; {} if none is needed, None if none
-    suffices."""
+    suffices.
+
+    `state` as in `rank_memory`. Changes that the user's file of DeepSpeed's settings contradicts are left out. Raises
+    what `rank_memory` does of the recipe as it is.
+    """
     for changes in possible_changes(recipe):
-        if rank_memory(recipe.change(changes), ranks, parameters, activations).peak <= room:
+        try:
+            peak = rank_memory(recipe.change(changes), ranks, parameters, activations, state).peak
+        except ValueError:
+            if not changes or not recipe.engine.deepspeed:
+                raise
+            continue
+        if peak <= room:
             return changes
     return None
 
 
 def possible_changes(recipe: PretrainingRecipe) -> Iterator[dict[str, Any]]:
     """Changes in the order of what they cost, none first: smaller micro-batches, then recomputed blocks, then a higher
-    ZeRO stage, then offload; each is tried with all of those before it. The order is our choice."""
+    ZeRO stage, then offload; each is tried with all of those before it. The order is our choice.
+
+    SOAP and Muon stay at the stage they have: those above 0 flatten their matrices."""
     engine = recipe.engine
     micro_batches = _halves(recipe.training.micro_batch_size)
     recomputing = [engine.activation_checkpointing] + [True] * (not engine.activation_checkpointing)
     offloads = {"none": ("none", "optimizer", "all"), "optimizer": ("optimizer", "all"), "all": ("all",)}
-    for offload, stage, recompute, micro in product(
-        offloads[engine.offload], range(engine.zero_stage, 4), recomputing, micro_batches
-    ):
+    stages = range(engine.zero_stage, 4 if recipe.training.optimizer == "adamw" else engine.zero_stage + 1)
+    for offload, stage, recompute, micro in product(offloads[engine.offload], stages, recomputing, micro_batches):
         if (offload == "all" and stage != 3) or (offload == "optimizer" and stage == 0):
             continue
         wanted: dict[str, Any] = {

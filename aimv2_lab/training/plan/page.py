@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from aimv2_lab.recipe_parts import OptimizerName
 from aimv2_lab.recipes import PretrainingRecipe
 from aimv2_lab.training.deepspeed_config import micro_steps
 from aimv2_lab.training.flops import Flops
@@ -16,9 +17,15 @@ _KINDS = {
     "weights": "",
     "gathered": "other ranks' weights while in use",
     "gradients": "",
-    "optimizer": "Adam's means, and ZeRO's float32 copy of the weights",
+    "optimizer": "",
     "communication": "gradients on their way to other ranks",
+    "batch": "8-bit pictures and tokens of a rank, and a micro-batch of them normalised",
     "activations": "kept for the backward pass; a compiled step keeps less",
+}
+_STATES: dict[OptimizerName, str] = {
+    "adamw": "Adam's means",
+    "soap": "SOAP's means, statistics and bases, Adam's means of the rest",
+    "muon": "Muon's momentum, Adam's means of the rest",
 }
 
 
@@ -32,9 +39,10 @@ def headline(recipe: PretrainingRecipe, gpu: Gpu, gpus: int) -> str:
     return f"{recipe.name} on {gpus} x {gpu.name}: {', '.join(extras)}, batch {batch}"
 
 
-def memory_table(memory: RankMemory, gpu: Gpu) -> str:
+def memory_table(memory: RankMemory, gpu: Gpu, optimizer: OptimizerName) -> str:
     """Bytes of a rank by kind, in GB (10^9 bytes)."""
-    rows = [_row(kind, getattr(memory, kind), why) for kind, why in _KINDS.items() if getattr(memory, kind)]
+    reasons = _KINDS | {"optimizer": f"{_STATES[optimizer]}, and ZeRO's float32 copy of the weights"}
+    rows = [_row(kind, getattr(memory, kind), why) for kind, why in reasons.items() if getattr(memory, kind)]
     rows.append(
         _row("peak", memory.peak, f"at the worst moment, of {gpu.usable / 1e9:.1f} ({USABLE:.0%} of the GPU's)")
     )
