@@ -22,7 +22,7 @@ from aimv2_lab.model.layers import SwiGLU
 from aimv2_lab.model.masks import prefix_mask
 from aimv2_lab.model.objective import pixel_targets
 from aimv2_lab.model.patches import patchify, standardise
-from aimv2_lab.recipes import DataRecipe, PixelTarget, TrainingRecipe
+from aimv2_lab.recipes import PixelTarget, TrainingRecipe
 from aimv2_lab.training.optimizers import learning_rate
 
 
@@ -84,7 +84,7 @@ def _with_prefixes(batch: Batch, dataset: PairDataset, key: int) -> Batch:
     return replace(batch, prefix_lengths=lengths)
 
 
-def raw_pixels(view: Image.Image, data_recipe: DataRecipe) -> Tensor:
+def raw_pixels(view: Image.Image, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """For `transforms._normalised`: 0 … 255, as the file has them."""
     return torch.from_numpy(np.array(view).transpose(2, 0, 1).astype(np.float32))
 
