@@ -20,8 +20,15 @@ _ARGUMENTS = {
     "img_size": "image_size",
     "patch_size": "patch_size",
 }
-
 _FIXED = {"in_chans": 3, "num_classes": 0, "global_pool": "avg"}  # what timm writes beside them
+_PRETRAINED = {
+    "fixed_input_size": True,
+    "interpolation": "bicubic",
+    "crop_mode": "center",
+    "num_classes": 0,
+    "first_conv": "patch_embed.proj",
+    "classifier": "head",
+}
 
 
 def timm_files(encoder: VisionEncoder, preprocessing: Preprocessing) -> dict[str, dict[str, Any]]:
@@ -30,32 +37,29 @@ def timm_files(encoder: VisionEncoder, preprocessing: Preprocessing) -> dict[str
     timm has a name for the released sizes and resolutions; others are the large encoder's with other arguments. Raises
     ValueError for what timm does not have: sine-cosine positions, a pooling head, another eps, no resizing.
     """
-    sizes = encoder.recipe
+    sizes, side, crop = encoder.recipe, preprocessing.shortest_side, preprocessing.crop
     assert isinstance(sizes, EncoderRecipe)
-    side, crop = preprocessing.shortest_side, preprocessing.crop
-    for wrong, what in (
-        (sizes.positions != "learned", "sine-cosine (native) positions"),
-        (encoder.head is not None, "the pooling head"),
-        (sizes.norm_eps != _NORM_EPS, f"norm_eps = {sizes.norm_eps}"),
-        (crop is None or side is None, "pictures that are not resized and cropped"),
-    ):
-        if wrong:
-            raise ValueError(f"timm's AIMv2 has no place for {what}; export to transformers")
-    assert side is not None and crop is not None
+    if sizes.positions != "learned":
+        raise _no_place_for("sine-cosine (native) positions")
+    if encoder.head is not None:
+        raise _no_place_for("the pooling head")
+    if sizes.norm_eps != _NORM_EPS:
+        raise _no_place_for(f"norm_eps = {sizes.norm_eps}")
+    if crop is None or side is None:
+        raise _no_place_for("pictures that are not resized and cropped")
     pretrained = {
         "input_size": [3, sizes.image_size, sizes.image_size],
-        "fixed_input_size": True,
-        "interpolation": "bicubic",
         "crop_pct": _share(crop, side),
-        "crop_mode": "center",
         "mean": [*preprocessing.mean],
         "std": [*preprocessing.std],
-        "num_classes": 0,
-        "first_conv": "patch_embed.proj",
-        "classifier": "head",
+        **_PRETRAINED,
     }
     common = {"num_classes": 0, "num_features": sizes.width, "global_pool": "avg", "pretrained_cfg": pretrained}
     return {"config.json": {**_architecture(sizes), **common}}
+
+
+def _no_place_for(what: str) -> ValueError:
+    return ValueError(f"timm's AIMv2 has no place for {what}; export to transformers")
 
 
 def _architecture(sizes: EncoderRecipe) -> dict[str, Any]:

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import Aimv2Config, Aimv2Model
 
 from aimv2_lab.data.preprocessing import Preprocessing
+from aimv2_lab.formats import export
 from aimv2_lab.formats.export import Format, export_encoder
 from aimv2_lab.formats.folder import MODEL_FILE, save_model
 from aimv2_lab.formats.load import load_encoder, load_preprocessing
@@ -269,6 +271,16 @@ def test_folders_in_use_are_left_alone_and_failures_leave_nothing(to: Format, tm
     with pytest.raises(OSError, match=r"Not a directory|could not write"):
         exported(tmp_path / "mine/below", to)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "mine"]
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr(export, "save_file", full)
+    with pytest.raises(OSError, match=r"could not write .*No space left"):
+        exported(tmp_path / "out")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_what_timm_has_no_place_for_is_refused_by_name() -> None:

@@ -1,4 +1,4 @@
-"""Directories that timm loads, and reads as ours; `make test-timm` sets timm up aside and runs this."""
+"""Directories that timm loads, and reads as ours; `make test-timm` sets timm up beside the environment for them."""
 
 from __future__ import annotations
 
