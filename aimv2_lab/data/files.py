@@ -1,15 +1,16 @@
-"""Small helpers for files: what a folder shows, and writing whole files or none."""
+"""Small helpers for files: what a folder shows, and writing whole files and folders or none."""
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-WRITING = "writing-"
+WRITING, OLD = "writing-", "old-"  # what begins the names of what is being written, and removed
 UNFINISHED = (".part", ".partial", ".filepart", ".tmp", ".temp", ".aria2", ".crdownload", ".download", ".incomplete")
 
 
@@ -82,3 +83,33 @@ def written_aside(target: Path) -> Iterator[Path]:
         os.replace(aside, target)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def move_into_place(writing: Path, final: Path) -> None:
+    """Give a folder that was written aside its own name, on disk; another one of that name is removed after that.
+
+    Raises OSError, and then the other one is what it was.
+    """
+    for path in (*writing.iterdir(), writing):
+        _flush(path)
+    old = final.with_name(f"{OLD}{final.name}")
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        os.replace(final, old)
+    try:
+        os.replace(writing, final)
+    except OSError:
+        if old.exists():
+            os.replace(old, final)
+        raise
+    _flush(final.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """Ask the file system to put a file or folder on disk now."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

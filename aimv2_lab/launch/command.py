@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import tyro
 from torch import distributed
 
@@ -119,9 +120,15 @@ def end_plainly(command: Callable[[], None], go_on: str = "add --resume to go on
         sys.exit(str(error) if speaks() else 1)
     except ConnectionError as error:  # which names the rank
         sys.exit(str(error))
-    except (UnknownName, ValueError, OSError, FloatingPointError, TooMuchDamage) as error:
+    except (UnknownName, ValueError, OSError, FloatingPointError, TooMuchDamage, ImportError) as error:
         alone = distributed.is_initialized()  # what ranks that have met fail of together is RankFailed
         sys.exit(f"{type(error).__name__}: {error}" if speaks() or alone else 1)
+    except torch.OutOfMemoryError as error:  # a rank that has met it cannot tell the others
+        need = ". ".join(str(error).split(". ")[:3]).rstrip(".")  # how much, and of what; the rest is torch's advice
+        sys.exit(
+            f"rank {os.environ.get('RANK', 0)}: {need}. Lower training.micro_batch_size, raise engine.zero_stage, or "
+            "set engine.activation_checkpointing True: --resume allows it. aimv2_lab.launch.plan says what fits"
+        )
     except RuntimeError as error:
         if not isinstance(error, distributed.DistError) and "/gloo/" not in str(error):  # gloo has no error of its own
             raise

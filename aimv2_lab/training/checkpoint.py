@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from aimv2_lab.data.files import WRITING
+from aimv2_lab.data.files import OLD, WRITING, move_into_place
 from aimv2_lab.formats.folder import (
     CHECKPOINTS,
     MODEL_FILE,
@@ -33,7 +33,6 @@ from aimv2_lab.training.engine import Engine
 from aimv2_lab.training.optimizers import state_names
 
 OPTIMIZER_FILE, STATE_FILE = "optimizer.safetensors", "state.json"
-OLD = "old-"  # what begins the names of checkpoints that are being removed
 
 
 def checkpoint_place(run: Path, step: int) -> Path:
@@ -76,14 +75,7 @@ def _written(writing: Path, write: Callable[[], object]) -> None:
 
 def _commit(writing: Path, final: Path, about: str, kept: int) -> None:
     (writing / STATE_FILE).write_text(about)
-    for path in (*writing.iterdir(), writing):
-        _flush(path)
-    if final.exists():  # moved, not removed: it may be the only one
-        old = final.with_name(f"{OLD}{final.name}")
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(final, old)
-    os.replace(writing, final)
-    _flush(final.parent)
+    move_into_place(writing, final)
     _prune(final.parent.parent, kept)
 
 
@@ -109,7 +101,8 @@ def _read(checkpoint: Path, model: AnyModel) -> tuple[dict[str, Any], dict[str, 
         raise _unusable(checkpoint / STATE_FILE, "it has no number of steps_done")
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     _compare(checkpoint / MODEL_FILE, expected, {name: tensor.shape for name, tensor in weights.items()})
-    optimized = dict.fromkeys(state_names(model, model.recipe.training), True)
+    # An optimizer has no state before the first step.
+    optimized = dict.fromkeys(state_names(model, model.recipe.training) if state["steps_done"] else (), True)
     _compare(checkpoint / OPTIMIZER_FILE, optimized, {name.partition(".")[2]: True for name in tensors}, "state")
     return state, weights, tensors
 
@@ -127,15 +120,6 @@ def _unusable(file: Path, why: str) -> ValueError:
         f"{file} is no part of a checkpoint that this version can go on from: {why}. Remove {file.parent} to go on "
         "from the one before, or start a new run folder"
     )
-
-
-def _flush(path: Path) -> None:
-    """Ask the file system to put a file or folder on disk now."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _prune(run: Path, kept: int) -> None:

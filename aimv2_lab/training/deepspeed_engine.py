@@ -151,7 +151,12 @@ class DeepSpeedEngine(Generic[ModelT]):
         return self._kept(gathered_weights(self.model))
 
     def optimizer_state(self) -> dict[str, Tensor]:
-        """The optimizer's tensors by `<state>.<parameter>`, whole, on the first rank; nothing on the others."""
+        """The optimizer's tensors by `<state>.<parameter>`, whole, on the first rank; nothing on the others.
+
+        Nothing before the first step either, when no optimizer has any.
+        """
+        if not self.steps_done:
+            return {}
         if not self.is_sharded:
             return optimizer_tensors(self.wrapped.optimizer, self.model) if self.ranks.is_first else {}
         return self._kept(gathered_state(self.wrapped.optimizer, self.model))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +12,7 @@ from typing import Literal
 from torch import Tensor
 
 from aimv2_lab.data.classes import find_classes
-from aimv2_lab.data.files import WRITING
+from aimv2_lab.data.files import WRITING, move_into_place
 from aimv2_lab.data.mixture import open_mixture
 from aimv2_lab.formats.folder import RECIPE_FILE, find_model, read_recipe, save_weights
 from aimv2_lab.model.adapters import merged
@@ -72,8 +71,7 @@ def finetune(
     """
     if not recipe.classes:
         # The first rank alone reads every label.
-        found = ranks.together(lambda: _classes(recipe, run, resume) if ranks.is_first else ())
-        recipe = replace(recipe, classes=ranks.gather(found)[0])
+        recipe = replace(recipe, classes=ranks.from_first(partial(_classes, recipe, run, resume)))
     engine = pretrain(recipe, run, resume, ranks, make_engine)
     weights = engine.weights()
     ranks.on_first(partial(save_classifier, run / MODEL, recipe, weights))
@@ -88,10 +86,12 @@ def _classes(recipe: FinetuneRecipe, run: Path, resume: bool) -> tuple[str, ...]
 
 
 def save_classifier(folder: Path, recipe: FinetuneRecipe, weights: Mapping[str, Tensor]) -> None:
-    """Write weights as `Engine.weights` gives them, adapters merged, for `load_model` and `load_encoder`."""
+    """Write weights as `Engine.weights` gives them, adapters merged, for `load_model` and `load_encoder`.
+
+    A folder that is there already is removed when the new one is whole.
+    """
     writing = folder.with_name(f"{WRITING}{folder.name}")
-    for old in (writing, folder):
-        shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(writing, ignore_errors=True)
     writing.mkdir(parents=True)
     save_weights(writing, recipe, merged(weights, recipe))
-    os.replace(writing, folder)
+    move_into_place(writing, folder)

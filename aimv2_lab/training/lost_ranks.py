@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import selectors
+import signal
 import socket
 import struct
 import sys
@@ -33,7 +34,8 @@ _NAME = struct.Struct("!16sI")  # what the ranks of this run alone know, and the
 def ended_with_the_others(ranks: Ranks) -> Iterator[None]:
     """End this process, with status 1, where another rank ends within the block without its own block having ended.
 
-    An error that all ranks have, RankFailed or Preempted, is an end of the block too; any other error is not.
+    An error that all ranks have, RankFailed or Preempted, is an end of the block too. After any other one this process
+    ends in GRACE seconds at the latest, by SIGALRM where Python's own end takes longer.
     """
     if ranks.size == 1:
         yield
@@ -45,6 +47,10 @@ def ended_with_the_others(ranks: Ranks) -> Iterator[None]:
         yield
     except (RankFailed, Preempted):
         _say_farewell(others)
+        raise
+    except BaseException:
+        _close(others)  # they hear of it at once
+        signal.setitimer(signal.ITIMER_REAL, GRACE)  # where torch, on its way out, waits for what never comes
         raise
     _say_farewell(others)
 

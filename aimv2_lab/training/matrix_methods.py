@@ -27,7 +27,7 @@ def build_matrix_method(matrices: list[Tensor], training: TrainingRecipe, weight
         return Muon(
             matrices, lr=training.peak_lr, weight_decay=weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
         )
-    return _soap_class()(
+    return soap_class()(
         matrices,
         lr=training.peak_lr,
         betas=training.betas,
@@ -38,7 +38,8 @@ def build_matrix_method(matrices: list[Tensor], training: TrainingRecipe, weight
     )
 
 
-def _soap_class() -> Callable[..., Optimizer]:
+def soap_class() -> Callable[..., Optimizer]:
+    """SOAP of its library; raises ImportError with the command that installs it where it is missing."""
     try:
         soap: Callable[..., Optimizer] = import_module(SOAP_PACKAGE).SOAP
     except ImportError as error:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from aimv2_lab.model.classifier import Classifier
 from aimv2_lab.recipes import AnyRecipe, FinetuneRecipe, TrainingRecipe
-from aimv2_lab.training.matrix_methods import LONGEST_SIDE, build_matrix_method
+from aimv2_lab.training.matrix_methods import LONGEST_SIDE, build_matrix_method, soap_class
 from aimv2_lab.training.matrix_optimizer import MatrixOptimizer, is_hidden_matrix, parts_of
 
 RATE_FACTOR = "rate_factor"  # of a parameter group
@@ -119,7 +119,8 @@ def torch_decay(training: TrainingRecipe) -> float:
 
 
 def check_matrix_optimizer(recipe: AnyRecipe) -> None:
-    """Raise ValueError for SOAP or Muon under a ZeRO stage that flattens matrices; for runs under DeepSpeed.
+    """Raise ValueError for SOAP or Muon under a ZeRO stage that flattens matrices; for runs under DeepSpeed. Raise
+    ImportError where SOAP's library is missing.
 
     There a library's SOAP runs on as plain Adam without a word, and Muon stops at its first matrix.
     """
@@ -129,6 +130,8 @@ def check_matrix_optimizer(recipe: AnyRecipe) -> None:
             f"training.optimizer = {optimizer!r} with engine.zero_stage = {stage}: ZeRO 1 … 3 flattens the matrices "
             "that it preconditions. Set engine.zero_stage 0, or training.optimizer adamw"
         )
+    if optimizer == "soap":
+        soap_class()
 
 
 def learning_rate(step: int, training: TrainingRecipe) -> float:

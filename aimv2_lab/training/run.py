@@ -179,7 +179,7 @@ class Metrics:
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=steps_done + 1)
 
     def write(self, kind: str, step: int, **values: float) -> None:
-        """Record what was measured after `step` updates; kind is "train" or "validation"; raises OSError."""
+        """Record values after `step` updates; kind is "train" or "validation". Raises OSError with its file."""
         if not self.writes:
             return
         with self._named_errors():

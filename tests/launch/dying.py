@@ -11,12 +11,14 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from aimv2_lab.data import files
 from aimv2_lab.launch import pretrain
 from aimv2_lab.training import checkpoint
 
-FUNCTIONS = {"optimizer": "save_file", "commit": "_flush"}
+FUNCTIONS: dict[str, tuple[ModuleType, str]] = {"optimizer": (checkpoint, "save_file"), "commit": (files, "_flush")}
 
 
 def die_or(write: Callable[..., object], step: str, *arguments: Any) -> object:
@@ -29,6 +31,6 @@ def die_or(write: Callable[..., object], step: str, *arguments: Any) -> object:
 
 if __name__ == "__main__":
     _, moment, step, *sys.argv[1:] = sys.argv
-    name = FUNCTIONS[moment]
-    setattr(checkpoint, name, partial(die_or, getattr(checkpoint, name), step))
+    module, name = FUNCTIONS[moment]
+    setattr(module, name, partial(die_or, getattr(module, name), step))
     pretrain.main()

@@ -10,7 +10,8 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from aimv2_lab.data.batches import PairDataset, Sample
 from aimv2_lab.data.tokenizer import CaptionTokenizer
 from aimv2_lab.launch.command import end_plainly
 from aimv2_lab.recipes import AnyRecipe
-from aimv2_lab.training import agreement, checkpoint
+from aimv2_lab.training import agreement, checkpoint, loop
 from aimv2_lab.training.deepspeed_engine import DeepSpeedEngine, start_ranks
 from aimv2_lab.training.loop import pretrain
 from aimv2_lab.training.ranks import Ranks
@@ -96,6 +97,12 @@ def full_disk(*_: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
+@contextmanager
+def told_at_once() -> Iterator[Callable[[], bool]]:
+    """A SIGTERM that is there before the first step."""
+    yield lambda: True
+
+
 def unreadable_from(position: int, training: bool) -> Callable[[PairDataset, int], Sample]:
     """Reading samples of one of the splits that fails after so many."""
     read = PairDataset.__getitem__
@@ -163,6 +170,11 @@ def run_cases(folder: Path) -> None:
         if cases.second:
             patch.setattr(PairDataset, "__getitem__", read_slowly)
         cases.run("straggler")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "stop_signal", told_at_once)
+        cases.run("stopped before the first step")
+    cases.ended["stopped"] = cases.ended["stopped before the first step"]
+    cases.run("stopped before the first step", resume=True)
     cases.run("hot", SHORT.change(HOT))
     cases.run("jumpy", SHORT.change(JUMPY))
     (folder / f"{cases.ranks.rank}.json").write_text(json.dumps(cases.ended))

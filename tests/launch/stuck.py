@@ -1,7 +1,12 @@
-"""Pre-training whose first rank waits for ever, as for its GPU:  … -m tests.launch.stuck STEP OPTIONS …"""
+"""Pre-training in which one rank waits for ever, as for its GPU:  … -m tests.launch.stuck MOMENT STEP OPTIONS …
+
+MOMENT is step, where the first rank waits before the step after STEP, or exit, where the second fails there and waits
+on its way out, and the first in its step.
+"""
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import sys
 from functools import partial
@@ -14,22 +19,25 @@ from aimv2_lab.training.step import AnyStepResult
 
 
 def wait_for_ever() -> None:
-    """Lock what is locked, in C: no signal ends it, and Python's other threads go on."""
+    """Lock what is locked, in C: Python answers no signal, and its other threads go on."""
     lock, library = ctypes.create_string_buffer(64), ctypes.CDLL(None)
     library.pthread_mutex_lock(lock)
     library.pthread_mutex_lock(lock)
 
 
-def step_or_wait(train_step: Any, last: int, engine: Engine, *arguments: Any) -> AnyStepResult:
-    """A training step; on the first rank none after the last."""
+def step_or_wait(train_step: Any, moment: str, last: int, engine: Engine, *arguments: Any) -> AnyStepResult:
+    """A training step, but not after the last."""
     if engine.steps_done == last and engine.ranks.is_first:
         wait_for_ever()
+    if engine.steps_done == last and moment == "exit":
+        atexit.register(wait_for_ever)
+        raise FloatingPointError("the second rank alone fails")
     result: AnyStepResult = train_step(engine, *arguments)
     return result
 
 
 if __name__ == "__main__":
-    _, last, *sys.argv[1:] = sys.argv
+    _, moment, last, *sys.argv[1:] = sys.argv
     lost_ranks.GRACE = 2.0
-    vars(loop)["train_step"] = partial(step_or_wait, step.train_step, int(last))
+    vars(loop)["train_step"] = partial(step_or_wait, step.train_step, moment, int(last))
     pretrain.main()

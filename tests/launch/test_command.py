@@ -1,4 +1,4 @@
-"""Where a full-scale recipe finds its mixture."""
+"""Where a full-scale recipe finds its mixture, and how commands end."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from aimv2_lab.data.mixture import open_mixture
-from aimv2_lab.launch.command import read_command
-from aimv2_lab.recipes import Recipe
+from aimv2_lab.launch.command import end_plainly, read_command
+from aimv2_lab.recipes import Recipe, recipe
 from aimv2_lab.recipes.mixtures import AIMV2_MIXTURE
+from aimv2_lab.training import matrix_methods
+from aimv2_lab.training.optimizers import check_matrix_optimizer
 from tests.data.generated import sample, write_tar
 
 FOLDERS = ("dfn/shards", "coyo/shards", "datacomp_1b/shards")
@@ -27,6 +30,39 @@ def data_of(data: str) -> tuple[str, list[str]]:
     known = read_command(["--recipe", "aimv2-large-224", "--data", data], "pretrain").recipe
     assert isinstance(known, Recipe)
     return known.data.source, [part.source for part in known.data.mixture]
+
+
+def said(error: Exception) -> str:
+    """What a command that ends with an error says."""
+
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as stop:
+        end_plainly(fail)
+    assert isinstance(stop.value.code, str)  # printed, with exit status 1
+    assert "\n" not in stop.value.code
+    return stop.value.code
+
+
+def test_a_gpu_without_memory_ends_with_what_to_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "3")
+    message = said(
+        torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 3 has a total capacity of 79.10 GiB of which 5.06 "
+            "GiB is free. Process 7 has 74.03 GiB memory in use.\nOf the allocated 70.00 GiB is by PyTorch"
+        )
+    )
+    start = "rank 3: CUDA out of memory. Tried to allocate 20.00 GiB. GPU 3 has a total capacity of 79.10 GiB of which "
+    assert message.startswith(start + "5.06 GiB is free. Lower training.micro_batch_size, raise engine.zero_stage")
+
+
+def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix_methods, "SOAP_PACKAGE", "no_such_library")
+    soap = recipe("tiny", {"training.optimizer": "soap", "engine.zero_stage": 0})
+    with pytest.raises(ImportError) as stop:
+        check_matrix_optimizer(soap)
+    assert said(stop.value).startswith("ImportError: training.optimizer = 'soap' needs no_such_library: pip install")
 
 
 def test_a_folder_that_holds_the_mixtures_folders_is_where_it_is_read_from(tmp_path: Path) -> None:

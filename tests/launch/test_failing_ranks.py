@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from aimv2_lab.training.run import read_metrics
+from aimv2_lab.training.stopping import STOPPED
 from tests.ranks import made_once, run, torchrun
 
 MESSAGES = {
@@ -18,7 +19,7 @@ MESSAGES = {
     "missing": r"1 of 2 ranks failed: rank 1 on .*: FileNotFoundError: data.source 'no/such/folder/here': no such",
     "code": r"the ranks disagree on the code of aimv2_lab: ours on rank 0; other on rank 1",
     "tokenizers": r"the ranks disagree on the tokenizer: \w+ on rank 0; \w+ on rank 1",
-    "refused": r"engine\.deepspeed = '.*refused\.json' is refused by DeepSpeed: zero_optimization: reduce_bucket = 5",
+    "refused": r"engine\.deepspeed = .*json' is refused by DeepSpeed: zero_optimization: reduce_bucket = 5: Extra",
     "no state": r"step-00000002/state\.json is no part .* No such file .* Remove .*step-00000002 to go on from the one",
     "old state": r"state\.json is no part of a checkpoint that this version can go on from: it has no number of steps",
     "torn weights": r"model\.safetensors is no readable safetensors file .* use an earlier checkpoint",
@@ -59,6 +60,16 @@ def test_nothing_is_written_by_a_run_that_cannot_begin(folder: Path) -> None:
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(folder: Path) -> None:
     assert [path.name for path in (folder / "full disk" / "checkpoints").iterdir()] == ["step-00000002"]
+
+
+def test_told_to_stop_before_its_first_step_a_run_goes_on_as_any_other(folder: Path) -> None:
+    ends = [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
+    assert [end["stopped"] for end in ends] == [STOPPED, STOPPED]
+    assert [end["stopped before the first step"] for end in ends] == [None, None]
+    found, expected = (
+        [row["total"] for row in read_metrics(folder / case)] for case in ("stopped before the first step", "good")
+    )
+    assert found == expected
 
 
 def test_the_rank_that_waits_most_for_its_data_is_seen_from_the_first(folder: Path) -> None:

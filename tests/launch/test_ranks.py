@@ -109,7 +109,7 @@ def test_one_rank_killed_ends_the_other_and_deepspeeds_launcher_goes_on_bit_equa
 
 def test_a_rank_that_waits_where_nothing_interrupts_it_ends_with_one_that_is_killed(tmp_path: Path) -> None:
     """Not even the SIGTERM of a launcher reaches it. A loader that has not died with its rank keeps no connection."""
-    module = ["tests.launch.stuck", "8", *options(tmp_path, "--data.workers", "2")]
+    module = ["tests.launch.stuck", "step", "8", *options(tmp_path, "--data.workers", "2")]
     with ExitStack() as stack:
         first, second = (stack.enter_context(started(line, extra)) for line, extra in by_srun(module, free_port()))
         wait_for(8, tmp_path, first.poll)
@@ -123,6 +123,19 @@ def test_a_rank_that_waits_where_nothing_interrupts_it_ends_with_one_that_is_kil
         assert 2 < time.monotonic() - killed < 30
     assert done.status == 1
     assert done.err.splitlines()[-1].startswith("rank 0 ends: it lost rank 1 2 seconds ago and still waits for it.")
+
+
+def test_a_rank_that_fails_alone_ends_both_wherever_they_wait(tmp_path: Path) -> None:
+    module = ["tests.launch.stuck", "exit", "8", *options(tmp_path)]
+    with ExitStack() as stack:
+        first, second = (stack.enter_context(started(line, extra)) for line, extra in by_srun(module, free_port()))
+        failed = ended(second)
+        at = time.monotonic()
+        done = ended(first)
+        assert time.monotonic() - at < 20
+    assert (failed.status, done.status) == (-signal.SIGALRM, 1)
+    assert "FloatingPointError: the second rank alone fails" in failed.err
+    assert "rank 0 ends: it lost rank 1" in done.err
 
 
 def test_killed_while_saving_the_last_good_checkpoint_is_gone_on_from(whole: Path, tmp_path: Path) -> None:

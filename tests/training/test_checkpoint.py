@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import resource
 import signal
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from typing import get_args
 import pytest
 import torch
 
+from aimv2_lab.data.files import OLD, WRITING
 from aimv2_lab.formats.folder import find_model, load_model, newest_checkpoint
 from aimv2_lab.formats.load import load_encoder
 from aimv2_lab.model.aimv1 import AIMv1
@@ -104,6 +107,34 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path) -> None:
     assert newest_checkpoint(tmp_path) == good
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [good.name]
     load_checkpoint(good, new_engine(1))
+
+
+def test_a_step_that_is_saved_again_takes_its_own_place(tmp_path: Path) -> None:
+    """As where another run's checkpoint of the step was there."""
+    save_checkpoint(tmp_path, new_engine(1), {"which": "first"}, kept=2)
+    engine = new_engine()
+    path = save_checkpoint(tmp_path, engine, {"which": "second"}, kept=2)
+    assert [folder.name for folder in path.parent.iterdir()] == [path.name] == ["step-00000000"]
+    found = new_engine(2)
+    assert load_checkpoint(path, found)["which"] == "second"
+    assert all(torch.equal(weight, engine.weights()[name]) for name, weight in found.weights().items())
+
+
+def test_a_step_that_cannot_be_saved_again_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save_checkpoint(tmp_path, new_engine(), {"which": "first"}, kept=2)
+    rename = os.replace
+
+    def refuse_the_new(source: Path, target: Path) -> None:
+        if source.name.startswith(WRITING):
+            assert source.parent.joinpath(f"{OLD}{path.name}").exists()  # moved, not removed
+            raise OSError(errno.EIO, "Input/output error")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse_the_new)
+    with pytest.raises(OSError, match=rf"Input/output error; the last good checkpoint is .*{path.name}"):
+        save_checkpoint(tmp_path, new_engine(), {"which": "second"}, kept=2)
+    assert load_checkpoint(path, new_engine())["which"] == "first"
+    assert [folder.name for folder in path.parent.iterdir()] == [path.name]
 
 
 def test_what_a_killed_save_left_is_cleared_by_the_next(tmp_path: Path) -> None:

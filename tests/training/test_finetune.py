@@ -12,13 +12,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from aimv2_lab import load_encoder
-from aimv2_lab.formats.folder import load_model
+from aimv2_lab.formats.folder import RECIPE_FILE, load_model, read_recipe
 from aimv2_lab.model.aimv1 import AIMv1Trunk
 from aimv2_lab.model.classifier import Classifier
 from aimv2_lab.recipes import FinetuneRecipe, any_recipe_from_json
 from aimv2_lab.training.beginnings import build_classifier
 from aimv2_lab.training.engine import LocalEngine
-from aimv2_lab.training.finetune import MODEL, finetune
+from aimv2_lab.training.finetune import MODEL, finetune, save_classifier
 from aimv2_lab.training.optimizers import build_optimizer, set_learning_rate
 from aimv2_lab.training.run import read_metrics
 from aimv2_lab.training.step import batch_losses, loss_counts
@@ -210,6 +210,27 @@ def test_a_start_that_is_none_or_another_is_refused(start: Path, tmp_path: Path)
 def test_recipes_that_cannot_be_are_refused(changes: dict[str, Any], message: str, start: Path) -> None:
     with pytest.raises(ValueError, match=message):
         tuning(start, "full").change(changes)
+
+
+def test_a_classifier_is_there_until_the_next_one_is_whole(
+    start: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, recipe = tmp_path / MODEL, tuning(start, "full", classes=FIVE)
+    first, second = (build_classifier(recipe.change({"classes": FIVE[:n]})) for n in (4, 5))
+    save_classifier(folder, first.recipe, first.state_dict())
+    with monkeypatch.context() as broken, pytest.raises(OSError, match="full"):
+        broken.setattr("aimv2_lab.training.finetune.save_weights", full_disk)
+        save_classifier(folder, second.recipe, second.state_dict())
+    assert read_recipe(folder / RECIPE_FILE) == first.recipe
+    load_model(folder)
+    save_classifier(folder, second.recipe, second.state_dict())
+    assert read_recipe(folder / RECIPE_FILE) == second.recipe
+    load_model(folder)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def full_disk(*_: object) -> None:
+    raise OSError("full")
 
 
 def test_frozen_weights_get_no_gradient_and_no_optimizer_state(start: Path) -> None:
