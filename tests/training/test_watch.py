@@ -12,7 +12,6 @@ from aimv2_lab.model.objective import LossCounts
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.feed import Feed
 from aimv2_lab.training.loop import build_model
-from aimv2_lab.training.ranks import ALONE
 from aimv2_lab.training.run import METRICS_FILE
 from aimv2_lab.training.step import StepResult
 from aimv2_lab.training.watch import Watch
@@ -27,7 +26,7 @@ def resumed(run: Path, steps_done: int, totals: dict[int, float]) -> Watch:
     rows.append({"kind": "validation", "step": 1, "total": 1e9})
     (run / METRICS_FILE).write_text("".join(json.dumps(row) + "\n" for row in rows))
     engine = LocalEngine(build_model(PLAN), PLAN.training, torch.device("cpu"), steps_done)
-    return Watch(engine, Feed(iter(()), PLAN, ALONE, lambda: False), PLAN, run)
+    return Watch(engine, Feed(iter(()), engine, PLAN, lambda: False), PLAN, run)
 
 
 def read(watch: Watch, total: float) -> dict[str, float]:

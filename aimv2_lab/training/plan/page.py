@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aimv2_lab.recipe_parts import OptimizerName
-from aimv2_lab.recipes import PretrainingRecipe
+from aimv2_lab.recipes import OptimizerName, PretrainingRecipe
 from aimv2_lab.training.deepspeed_config import micro_steps
 from aimv2_lab.training.flops import Flops
 from aimv2_lab.training.plan.cost import Cost
