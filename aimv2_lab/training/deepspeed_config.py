@@ -23,6 +23,9 @@ NOT_DEEPSPEEDS = {
     "data_efficiency": "a recipe of its own",
     "progressive_layer_drop": "a recipe of its own",
     "compression_training": "a recipe of its own",
+    "tensor_parallel": "engine.zero_stage 3",
+    "expert_parallel": "engine.zero_stage 3",
+    "hybrid_engine": "load_model of the checkpoints, to generate",
     "aio": "engine.offload, which goes to the CPU's memory",
 }
 
@@ -53,6 +56,7 @@ def deepspeed_config(recipe: AnyRecipe, ranks: int) -> dict[str, Any]:
         "gradient_accumulation_steps": micro_steps(recipe, ranks),
         "gradient_clipping": training.gradient_clip,
         "zero_optimization": zero,
+        "gradient_allreduce_op": "mean",  # which the shares of the loss are made for
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,  # torch's AdamW does it, so that nothing need be compiled
         "steps_per_print": 10**9,  # the run folder has the metrics

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Generic
 
@@ -23,7 +23,7 @@ from torch import Tensor, distributed, nn
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.blocks import prepare_blocks
 from aimv2_lab.training.deepspeed_config import deepspeed_config
-from aimv2_lab.training.deepspeed_refusals import check_users_settings
+from aimv2_lab.training.deepspeed_refusals import check_users_settings, refused_by_name
 from aimv2_lab.training.engine import ModelT, in_precision
 from aimv2_lab.training.optimizer_state import optimizer_tensors, restore_optimizer
 from aimv2_lab.training.optimizers import build_optimizer, check_matrix_optimizer, set_learning_rate
@@ -112,12 +112,13 @@ class DeepSpeedEngine(Generic[ModelT]):
 
     @cached_property
     def wrapped(self) -> Any:
-        """DeepSpeed's own engine."""
+        """DeepSpeed's own engine; the first one who asks for it raises what `refused_by_name` does."""
         deepspeed = quiet_deepspeed(not _on_cuda())
         prepare_blocks(self.model, self.recipe.engine)
         optimizer = build_optimizer(self.model, self.training)
+        take_over = partial(deepspeed.initialize, model=self.model, config=self.config, optimizer=optimizer)
         with _noise_kept_in(self.log, self.ranks):
-            return deepspeed.initialize(model=self.model, config=self.config, optimizer=optimizer)[0]
+            return self.ranks.together(partial(refused_by_name, take_over, self.recipe))[0]
 
     @property
     def is_sharded(self) -> bool:

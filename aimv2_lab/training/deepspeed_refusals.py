@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.deepspeed_config import deepspeed_config, users_settings
+
+Result = TypeVar("Result")
 
 
 def check_users_settings(recipe: AnyRecipe, ranks: int) -> None:
@@ -33,6 +35,19 @@ def check_users_settings(recipe: AnyRecipe, ranks: int) -> None:
         wrong.append(reason)
     if wrong:
         raise ValueError(f"engine.deepspeed = {recipe.engine.deepspeed!r} is refused by DeepSpeed: {'; '.join(wrong)}")
+
+
+def refused_by_name(take_over: Callable[[], Result], recipe: AnyRecipe) -> Result:
+    """Let DeepSpeed take a model over; what it refuses only then is a ValueError that names the user's file, if any."""
+    try:
+        return take_over()
+    except (AssertionError, AttributeError, KeyError, NotImplementedError, TypeError, ValueError) as error:
+        if not recipe.engine.deepspeed:
+            raise
+        why = f"{type(error).__name__} {error}".strip()
+        raise ValueError(
+            f"DeepSpeed cannot do what engine.deepspeed = {recipe.engine.deepspeed!r} asks: {why}"
+        ) from error
 
 
 class _Asked(dict[str, Any]):

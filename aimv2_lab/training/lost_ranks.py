@@ -26,7 +26,7 @@ GRACE = 15.0  # seconds in which a rank may end by itself, with a better message
 MEETING = 60.0  # seconds in which the connections must be made; our choice
 # A machine that is gone closes nothing: it is asked after 10 seconds without a word, and 3 times 5 seconds apart.
 _ASKED = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
-_FAREWELL = b"!"
+_FAREWELL, _LOSS = b"!", b"?"  # the loss of another is what the first rank passes on
 _NAME = struct.Struct("!16sI")  # what the ranks of this run alone know, and the rank
 
 
@@ -46,48 +46,54 @@ def ended_with_the_others(ranks: Ranks) -> Iterator[None]:
     try:
         yield
     except (RankFailed, Preempted):
-        _say_farewell(others)
+        _say(others, _FAREWELL)
         raise
     except BaseException:
         _close(others)  # they hear of it at once
         signal.setitimer(signal.ITIMER_REAL, GRACE)  # where torch, on its way out, waits for what never comes
         raise
-    _say_farewell(others)
+    _say(others, _FAREWELL)
 
 
-def lost_rank(others: Mapping[socket.socket, int]) -> int | None:
-    """Wait until one of the ranks at the other ends is lost, and return it; None where all have said farewell."""
+def lost_rank(others: Mapping[socket.socket, int]) -> tuple[int, bool] | None:
+    """Wait until one of the ranks at the other ends is lost or says that another is; None where all say farewell.
+
+    Returns the one at the other end, and whether it lives and only passes on the news.
+    """
     with selectors.DefaultSelector() as selector:
         for connection, rank in others.items():
             selector.register(connection, selectors.EVENT_READ, rank)
         while selector.get_map():
             for key, _ in selector.select():
-                if not _has_said_farewell(key.fileobj):  # type: ignore[arg-type]
-                    return int(key.data)
+                heard = _heard(key.fileobj)  # type: ignore[arg-type]
+                if heard != _FAREWELL:
+                    return int(key.data), heard == _LOSS
                 selector.unregister(key.fileobj)
     return None
 
 
-def _has_said_farewell(connection: socket.socket) -> bool:
+def _heard(connection: socket.socket) -> bytes:
     try:
-        return connection.recv(1) == _FAREWELL
+        return connection.recv(1)
     except OSError:
-        return False
+        return b""
 
 
 def _end_after_a_loss(others: Mapping[socket.socket, int], rank: int) -> None:
-    lost = lost_rank(others)
-    if lost is None:
+    found = lost_rank(others)
+    if found is None:
         return
-    _close(others)  # the first rank passes the news on
+    lost, is_news = found
+    if rank == 0:
+        _say(others, _LOSS)
     time.sleep(GRACE)
-    who = "another rank" if rank else f"rank {lost}"  # the first one alone knows which
-    print(
-        f"\nrank {rank} ends: it lost {who} {GRACE:.0f} seconds ago and still waits for it. Look for what was said "
-        "before; add --resume to go on from the newest checkpoint",
-        file=sys.stderr,
-        flush=True,
-    )
+    if not is_news:  # else the first rank says it
+        print(
+            f"\nrank {rank} ends: it lost rank {lost} {GRACE:.0f} seconds ago and still waits for it. Look for what "
+            "was said before; add --resume to go on from the newest checkpoint",
+            file=sys.stderr,
+            flush=True,
+        )
     os._exit(1)  # whatever the main thread waits for, it does not come back to Python
 
 
@@ -140,10 +146,10 @@ def _watch_the_machine(connection: socket.socket) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def _say_farewell(others: Mapping[socket.socket, int]) -> None:
+def _say(others: Mapping[socket.socket, int], word: bytes) -> None:
     for connection in others:
         with suppress(OSError):  # the other end may have ended first
-            connection.sendall(_FAREWELL)
+            connection.sendall(word)
 
 
 def _close(others: Mapping[socket.socket, int]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aimv2_lab.training.deepspeed_refusals import check_users_settings
+from aimv2_lab.training.deepspeed_refusals import check_users_settings, refused_by_name
 from tests.training.toy import SMALL
 
 
@@ -40,6 +40,16 @@ def test_what_is_refused_is_named_with_its_key(settings: Any, named: str, tmp_pa
         check(tmp_path, settings)
     assert "deepspeed.json' is refused by DeepSpeed: " in str(stop.value)
     assert "\n" not in str(stop.value)
+
+
+def test_what_it_refuses_only_when_it_takes_a_model_over_names_the_file() -> None:
+    def take_over() -> None:
+        raise ValueError("loud is not one of the valid logging levels")
+
+    with pytest.raises(ValueError, match=r"engine\.deepspeed = 'own\.json' asks: ValueError loud is not one"):
+        refused_by_name(take_over, SMALL.change({"engine.deepspeed": "own.json"}))
+    with pytest.raises(ValueError, match=r"\Aloud is not"):
+        refused_by_name(take_over, SMALL)
 
 
 def test_settings_that_deepspeed_takes_are_taken(tmp_path: Path) -> None:

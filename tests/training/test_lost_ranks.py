@@ -23,7 +23,13 @@ def test_a_rank_that_ends_without_a_word_is_lost_and_one_that_says_farewell_is_n
         end.sendall(b"!")
         end.close()
     theirs[1].close()
-    assert lost_rank(ours) == 2
+    assert lost_rank(ours) == (2, False)
+
+
+def test_the_first_rank_may_pass_on_that_another_is_lost() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.sendall(b"?")
+    assert lost_rank({ours: 0}) == (0, True)
 
 
 def test_where_all_said_farewell_none_is_lost() -> None:
