@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,19 @@ def test_saved_and_read_back(name: str, tmp_path: Path) -> None:
 @BOTH
 def test_made_the_same_every_time(name: str) -> None:
     assert make(name).tokenizer.get_vocab() == make(name).tokenizer.get_vocab()
+
+
+def test_content_tells_tokenizers_apart_and_not_where_they_were_loaded_from(tmp_path: Path) -> None:
+    def trained(*captions: str) -> CaptionTokenizer:
+        return load_tokenizer("captions", 300, lambda: captions * 20)
+
+    tokenizer = trained("a red circle", "a blue bar")
+    tokenizer.save(tmp_path)
+    assert load_tokenizer(str(tmp_path)).content() == tokenizer.content()
+    tokenizer.encode(["a red bar"], 77)
+    assert trained("a red circle", "a blue bar").content() == tokenizer.content()
+    others = [trained("an owl", "a cat"), load_tokenizer("world"), replace(tokenizer, cleans=True)]
+    assert len({tokenizer.content(), *(other.content() for other in others)}) == 4
 
 
 def test_world_vocabulary_is_the_lexicon() -> None:

@@ -14,6 +14,7 @@ from aimv2_lab.training.run import (
     DATA_FILE,
     create_run,
     find_checkpoint,
+    keep_deepspeed_file,
     refuse_other_data,
     refuse_other_state,
     replace_text,
@@ -95,6 +96,16 @@ def test_a_text_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
     assert file.read_text() == "old" and list(tmp_path.iterdir()) == [file]
     replace_text(file, "new")
     assert file.read_text() == "new" and list(tmp_path.iterdir()) == [file]
+
+
+def test_every_start_keeps_the_deepspeed_settings_it_ran_with(tmp_path: Path) -> None:
+    own, run = tmp_path / "own.json", tmp_path / "run"
+    for steps_done, text in ((0, '{"log_level": "info"}'), (40, "{}")):
+        own.write_text(text)
+        keep_deepspeed_file(run, recipe("tiny", {"engine.deepspeed": str(own)}), steps_done)
+    keep_deepspeed_file(run, recipe("tiny"), 60)
+    kept = {path.name: path.read_text() for path in run.iterdir()}
+    assert kept == {"deepspeed-00000000.json": '{"log_level": "info"}', "deepspeed-00000040.json": "{}"}
 
 
 def test_a_source_that_is_new_is_shown(tmp_path: Path) -> None:
