@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -81,9 +81,23 @@ def _resized(pixels: np.ndarray, size: int) -> np.ndarray:
     return found[0].permute(1, 2, 0).numpy()
 
 
-def pixel_scale(data_recipe: DataRecipe) -> PixelScale:
-    """What a recipe normalises by."""
-    return PixelScale(data_recipe.mean, data_recipe.std)
+class Scaled(Protocol):
+    """What knows mean and deviation of the channels: a recipe's data, a `Preprocessing`."""
+
+    @property
+    def mean(self) -> tuple[float, float, float]:
+        """Of pixels from 0 to 1."""
+        ...
+
+    @property
+    def std(self) -> tuple[float, float, float]:
+        """Of pixels from 0 to 1."""
+        ...
+
+
+def pixel_scale(scaled: Scaled) -> PixelScale:
+    """What a recipe, or an encoder's preprocessing, normalises by."""
+    return PixelScale(scaled.mean, scaled.std)
 
 
 def normalise(pictures: Tensor, scale: PixelScale) -> Tensor:
@@ -96,9 +110,9 @@ def normalise(pictures: Tensor, scale: PixelScale) -> Tensor:
     return pictures.to(torch.float32).div_(levels).sub_(mean).div_(std)
 
 
-def denormalise(images: Tensor, data_recipe: DataRecipe) -> Tensor:
+def denormalise(images: Tensor, scaled: Scaled) -> Tensor:
     """Undo the normalisation for viewing: (..., 3, height, width) to the same shape, clipped to 0 … 1."""
-    mean, std = _constants(pixel_scale(data_recipe), images.device)
+    mean, std = _constants(pixel_scale(scaled), images.device)
     return (images * std.to(images) + mean.to(images)).clamp(0, 1)
 
 

@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 from torch.nn import functional
 
+from aimv2_lab.evaluation.components import fit_components
 from aimv2_lab.report.style import IMAGE, NEUTRAL, TRUE, WIDTH, WRONG, colour_scale, styled, tint
 
 
@@ -163,3 +164,20 @@ def _mark_tolerance(axes: Axes, tolerance: float) -> None:
         ha="right",
         fontsize=9,
     )
+
+
+@styled
+def draw_patch_components(picture: Tensor, dense: Tensor) -> Figure:
+    """A picture (3, height, width) in 0 … 1, and its features (rows, columns, D): their first three principal
+    components as red, green and blue, each from its lowest to its highest value."""
+    components = fit_components(dense)
+    found = components.project(dense)
+    lowest, highest = found.amin(dim=(0, 1)), found.amax(dim=(0, 1))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, WIDTH / 2))
+    left.imshow(picture.permute(1, 2, 0).numpy())
+    right.imshow(((found - lowest) / (highest - lowest)).numpy())
+    left.set_title("what the encoder is shown")
+    right.set_title(f"three components, {components.shares.sum():.0%} of the variance")
+    for axes in (left, right):
+        axes.set_axis_off()
+    return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, cast
 
 import matplotlib.pyplot as plt
@@ -20,6 +21,7 @@ from aimv2_lab.report.encoder_figures import (
     draw_mistakes,
     draw_norms,
     draw_parameter_shares,
+    draw_patch_components,
     draw_position_similarity,
     draw_stream_growth,
 )
@@ -89,3 +91,13 @@ def test_mistakes_are_bars_of_the_given_lengths_with_the_tolerance_marked() -> N
     axes = draw_mistakes(kinds, tolerance=1e-5).axes[0]
     assert bars(axes) == [1e-7, 1e-8, 1e-6, 2.0]  # zero is drawn at the axis' left end
     assert np.asarray(axes.lines[0].get_xdata()).tolist() == [1e-5, 1e-5]
+
+
+def test_components_are_colours_that_use_the_whole_range() -> None:
+    dense = torch.randn(3, 4, 8, generator=torch.Generator().manual_seed(0))
+    left, right = draw_patch_components(torch.rand(3, 30, 40), dense).axes
+    shown = Tensor(right.images[0].get_array())
+    assert shown.shape == (3, 4, 3) and left.images[0].get_array().shape == (30, 40, 3)
+    assert shown.amin(dim=(0, 1)).tolist() == [0, 0, 0] and shown.amax(dim=(0, 1)).tolist() == [1, 1, 1]
+    assert torch.corrcoef(shown.flatten(0, 1).T).fill_diagonal_(0).abs().max() < 1e-4  # components are uncorrelated
+    assert re.fullmatch(r"three components, \d\d% of the variance", right.get_title())
