@@ -20,7 +20,7 @@ import tyro
 
 from aimv2_lab.lessons.trained import TRAINED
 from aimv2_lab.training.finetune import finetune, finetune_recipe
-from aimv2_lab.training.run import read_metrics
+from aimv2_lab.training.run.folder import read_metrics
 
 Method = Literal["full", "lora", "frozen"]
 PILOT_SEED = 100

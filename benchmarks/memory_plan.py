@@ -17,9 +17,9 @@ from aimv2_lab.data.transforms import pixel_scale
 from aimv2_lab.model.models import model_of
 from aimv2_lab.recipes import PretrainingRecipe, Recipe, recipe
 from aimv2_lab.training.engine import LocalEngine, pick_device
-from aimv2_lab.training.estimate import peak_bytes
-from aimv2_lab.training.optimizer_state import optimizer_tensors
+from aimv2_lab.training.optimizers.state import optimizer_tensors
 from aimv2_lab.training.plan.activations import count_activations
+from aimv2_lab.training.plan.estimate import peak_bytes
 from aimv2_lab.training.plan.memory import optimizer_bytes, parameter_count, rank_memory
 from aimv2_lab.training.step import loss_counts, train_step
 

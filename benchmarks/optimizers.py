@@ -22,8 +22,8 @@ from aimv2_lab.data.batches import Batch, batches
 from aimv2_lab.recipes import OptimizerName, Recipe, recipe
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import RunData, build_model, open_data
+from aimv2_lab.training.run.validation import validation_losses
 from aimv2_lab.training.step import loss_counts, train_step
-from aimv2_lab.training.validation import validation_losses
 
 PILOT_SEED, TIMED_STEPS = 100, 30  # three of SOAP's periods of 10 steps
 OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)

@@ -19,7 +19,7 @@ from aimv2_lab.data.batches import Batch
 from aimv2_lab.formats.huggingface import encoder_to_transformers, transformers_config
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.recipes import Recipe
-from aimv2_lab.training.optimizers import learning_rate
+from aimv2_lab.training.optimizers.building import learning_rate
 
 NO_LOSS = -100  # the label that cross_entropy leaves out
 

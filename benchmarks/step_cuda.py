@@ -27,8 +27,8 @@ from aimv2_lab.model.layers import attend
 from aimv2_lab.model.masks import prefix_mask
 from aimv2_lab.recipes import Recipe, recipe
 from aimv2_lab.training.engine import LocalEngine
-from aimv2_lab.training.flops import flops_utilisation
 from aimv2_lab.training.loop import build_model
+from aimv2_lab.training.plan.flops import flops_utilisation
 from aimv2_lab.training.step import loss_counts, train_step
 from benchmarks.step import noise_batch
 

@@ -15,7 +15,7 @@ from aimv2_lab.data.order import MixedOrder
 from aimv2_lab.model.models import AnyModel, model_of
 from aimv2_lab.recipes import AIMv1Recipe, MixturePart, PretrainingRecipe, any_recipe_from_json, recipe
 from aimv2_lab.recipes.mixtures import ADAPTATION_MIXTURE, AIMV1_MIXTURE, AIMV2_MIXTURE
-from aimv2_lab.training.optimizers import build_optimizer, learning_rate
+from aimv2_lab.training.optimizers.building import build_optimizer, learning_rate
 
 
 class Digest(NamedTuple):

@@ -12,9 +12,9 @@ import pytest
 
 from aimv2_lab.launch.command import read_command
 from aimv2_lab.recipes import EngineRecipe, recipe
-from aimv2_lab.training.deepspeed_config import NOT_DEEPSPEEDS, deepspeed_config
-from aimv2_lab.training.run import FREE_ON_RESUME
-from aimv2_lab.training.stopping import STOPPED
+from aimv2_lab.training.run.folder import FREE_ON_RESUME
+from aimv2_lab.training.run.stopping import STOPPED
+from aimv2_lab.training.sharded.config import NOT_DEEPSPEEDS, deepspeed_config
 from tests.test_readme import README
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs/launch.md").read_text()

@@ -22,7 +22,7 @@ from aimv2_lab.formats.folder import TOKENIZER
 from aimv2_lab.model.aimv1 import AIMv1
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.models import AnyModel
-from aimv2_lab.training.run import read_metrics
+from aimv2_lab.training.run.folder import read_metrics
 
 
 def measure_run(model: AnyModel, run: Path) -> dict[str, float]:

@@ -23,7 +23,7 @@ from aimv2_lab.recipes.mixtures import placed
 from aimv2_lab.training.engine import Engine
 from aimv2_lab.training.lost_ranks import ended_with_the_others
 from aimv2_lab.training.ranks import RankFailed, launched
-from aimv2_lab.training.stopping import STOPPED, Preempted
+from aimv2_lab.training.run.stopping import STOPPED, Preempted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +97,7 @@ def train_as_launched(train: Callable[..., Engine], recipe: AnyRecipe, run: Path
     process, which then ends where another rank dies."""
     if not launched():
         return train(recipe, run, resume)
-    from aimv2_lab.training.deepspeed_engine import DeepSpeedEngine, start_ranks  # takes seconds
+    from aimv2_lab.training.sharded.engine import DeepSpeedEngine, start_ranks  # takes seconds
 
     ranks = start_ranks()
     with ended_with_the_others(ranks):

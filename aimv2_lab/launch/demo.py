@@ -21,7 +21,7 @@ from aimv2_lab.report.bands import TINY_SEEDS, Band, band_for
 from aimv2_lab.report.demo import draw_report, end_values, result_table, seed_lines
 from aimv2_lab.report.stored import load_result
 from aimv2_lab.training.loop import build_model, pretrain
-from aimv2_lab.training.run import read_metrics
+from aimv2_lab.training.run.folder import read_metrics
 
 RUN = Path("runs/demo")
 

@@ -20,7 +20,7 @@ from aimv2_lab.launch.command import end_plainly, speaks, train_as_launched
 from aimv2_lab.launch.start import Choice, start_recipe
 from aimv2_lab.recipes import FinetuneRecipe
 from aimv2_lab.training.finetune import MODEL, finetune, finetune_recipe
-from aimv2_lab.training.run import read_metrics
+from aimv2_lab.training.run.folder import read_metrics
 
 PROGRAM = "python -m aimv2_lab.launch.finetune"
 METHODS = Choice("method", ("full", "lora", "frozen"))

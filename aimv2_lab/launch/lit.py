@@ -22,7 +22,7 @@ from aimv2_lab.launch.start import Choice, start_recipe
 from aimv2_lab.recipes import ContrastiveRecipe
 from aimv2_lab.recipes.continuations import LitSize, lit_recipe
 from aimv2_lab.training.loop import pretrain
-from aimv2_lab.training.run import read_metrics
+from aimv2_lab.training.run.folder import read_metrics
 
 PROGRAM = "python -m aimv2_lab.launch.lit"
 SIZES = Choice("size", ("released", "tiny"))

@@ -16,11 +16,11 @@ import tyro
 from aimv2_lab.fields import check_range
 from aimv2_lab.launch.command import end_plainly, named_preset
 from aimv2_lab.recipes import PretrainingRecipe
-from aimv2_lab.training.flops import picture_flops
-from aimv2_lab.training.optimizers import check_matrix_optimizer
+from aimv2_lab.training.optimizers.building import check_matrix_optimizer
 from aimv2_lab.training.plan.activations import count_activations
 from aimv2_lab.training.plan.cost import assumed_rate, run_cost
 from aimv2_lab.training.plan.fit import changes_that_fit
+from aimv2_lab.training.plan.flops import picture_flops
 from aimv2_lab.training.plan.gpus import GPUS, gpu_of
 from aimv2_lab.training.plan.memory import optimizer_bytes, parameter_count, rank_memory
 from aimv2_lab.training.plan.page import cost_lines, flops_line, headline, memory_table, remedy

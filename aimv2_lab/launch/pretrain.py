@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aimv2_lab.launch.command import Options, end_plainly, read_command, train_as_launched
 from aimv2_lab.training.loop import pretrain
-from aimv2_lab.training.run import read_metrics
+from aimv2_lab.training.run.folder import read_metrics
 
 
 def run_pretraining(options: Options) -> None:

@@ -26,7 +26,7 @@ from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.report.curves import store_curves
 from aimv2_lab.report.stored import refuse_other_command, save_result
 from aimv2_lab.training.loop import pretrain
-from aimv2_lab.training.run import read_metrics, refuse_other_recipe, replace_text
+from aimv2_lab.training.run.folder import read_metrics, refuse_other_recipe, replace_text
 
 MEASURES = "measures.json"
 

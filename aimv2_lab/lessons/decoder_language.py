@@ -13,7 +13,7 @@ from aimv2_lab.lessons.decoder_variants import Decode
 from aimv2_lab.model.decoder import MultimodalDecoder
 from aimv2_lab.model.objective import text_errors
 from aimv2_lab.recipes import Recipe, recipe
-from aimv2_lab.training.optimizers import build_optimizer, learning_rate
+from aimv2_lab.training.optimizers.building import build_optimizer, learning_rate
 
 SCENES = 1500  # whose captions are read, four of each; our choice, and so are the rate and the warm-up
 SCHEDULE = {"training.peak_lr": 2e-3, "training.warmup_steps": 20}

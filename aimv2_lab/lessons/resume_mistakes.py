@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from aimv2_lab.recipes import Recipe
-from aimv2_lab.training.checkpoint import load_checkpoint
 from aimv2_lab.training.engine import LocalEngine, pick_device
 from aimv2_lab.training.loop import build_model
+from aimv2_lab.training.run.checkpoint import load_checkpoint
 
 Forgotten = Literal["nothing", "Adam's averages", "the step"]
 

@@ -19,7 +19,7 @@ from aimv2_lab.data.tokenizer import CaptionTokenizer, load_tokenizer
 from aimv2_lab.formats.folder import MODEL_FILE, RECIPE_FILE, TOKENIZER, find_model, load_model
 from aimv2_lab.lessons.notebooks import NOTEBOOKS
 from aimv2_lab.model.aimv2 import AIMv2
-from aimv2_lab.training.run import read_metrics
+from aimv2_lab.training.run.folder import read_metrics
 
 TRAINED = NOTEBOOKS / "trained"
 LOSSES_FILE = "losses.json"

@@ -23,8 +23,8 @@ from aimv2_lab.recipes import Recipe
 from aimv2_lab.training.feed import Feed
 from aimv2_lab.training.loop import build_model, open_data
 from aimv2_lab.training.ranks import Ranks
+from aimv2_lab.training.sharded.state import flat_pieces
 from aimv2_lab.training.step import batch_losses, train_step
-from aimv2_lab.training.zero_state import flat_pieces
 
 STAGES = (0, 1, 2, 3)  # 3 last: it leaves a linear layer of its own behind in torch
 KINDS = ("weights", "gathered", "optimizer", "gradients")
@@ -45,7 +45,7 @@ def alive() -> dict[int, int]:
 
 def measured(recipe: Recipe, ranks: Ranks) -> dict[str, Any]:
     """Total losses of every step, and bytes a parameter by kind, under the recipe's stage."""
-    from aimv2_lab.training.deepspeed_engine import DeepSpeedEngine
+    from aimv2_lab.training.sharded.engine import DeepSpeedEngine
 
     training, stage = recipe.training, recipe.engine.zero_stage
     data, before = open_data(recipe), alive()
@@ -85,7 +85,7 @@ def _by_kind(wrapped: Any, parameters: Iterable[Tensor], stage: int, before: dic
 
 def main() -> None:
     """Measure every stage; rank 0 writes."""
-    from aimv2_lab.training.deepspeed_engine import start_ranks
+    from aimv2_lab.training.sharded.engine import start_ranks
 
     recipe, ranks = Recipe.from_json(Path(sys.argv[1]).read_text()), start_ranks()
     rows = [measured(recipe.change({"engine.zero_stage": stage}), ranks) for stage in STAGES]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from aimv2_lab.recipes import Recipe, differences
 from aimv2_lab.report.curves import FINE_STEPS, LOSSES, store_curves
 from aimv2_lab.report.stored import StoredResult, load_result
-from aimv2_lab.training.run import FREE_ON_RESUME
+from aimv2_lab.training.run.folder import FREE_ON_RESUME
 
 # A run is called outside when three windows in a row lie outside on the same side: of the ten seeds judged by the other
 # nine, none is, at any step (tests/report/test_bands.py). Our choice.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aimv2_lab.fields import unknown_name
-from aimv2_lab.training.run import environment
+from aimv2_lab.training.run.folder import environment
 
 FOLDER = Path(__file__).with_name("stored_results")
 

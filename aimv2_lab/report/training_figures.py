@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from aimv2_lab.recipes import TrainingRecipe
 from aimv2_lab.report.style import IMAGE, NEUTRAL, PREFIX, TRUE, WIDTH, WRONG, styled
-from aimv2_lab.training.optimizers import learning_rate
+from aimv2_lab.training.optimizers.building import learning_rate
 
 POINTS = 600  # of the schedule that are drawn
 RESUMED = (TRUE, WRONG, PREFIX)  # the first is the run that forgot nothing

@@ -12,8 +12,8 @@ from typing_extensions import TypeVar  # typing has no defaults before Python 3.
 from aimv2_lab.model.models import AnyModel
 from aimv2_lab.recipes import TrainingRecipe
 from aimv2_lab.training.blocks import prepare_blocks
-from aimv2_lab.training.optimizer_state import optimizer_tensors, restore_optimizer
-from aimv2_lab.training.optimizers import build_optimizer, set_learning_rate
+from aimv2_lab.training.optimizers.building import build_optimizer, set_learning_rate
+from aimv2_lab.training.optimizers.state import optimizer_tensors, restore_optimizer
 from aimv2_lab.training.ranks import ALONE, Ranks
 
 # Which model an engine drives, for whoever asks it for its model.

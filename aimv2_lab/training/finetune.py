@@ -20,7 +20,7 @@ from aimv2_lab.recipes import CLASSES, DataRecipe, FinetuneRecipe, TrainingRecip
 from aimv2_lab.training.engine import Engine
 from aimv2_lab.training.loop import EngineMaker, local_engine, pretrain
 from aimv2_lab.training.ranks import ALONE, Ranks
-from aimv2_lab.training.run import is_run
+from aimv2_lab.training.run.folder import is_run
 
 MODEL = "model"  # the finished classifier in a run folder
 

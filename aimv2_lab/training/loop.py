@@ -23,14 +23,13 @@ from aimv2_lab.model.aimv1 import AIMv1
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.models import AnyModel, model_of
 from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe, ContrastiveRecipe, DistillationRecipe, FinetuneRecipe, Recipe
-from aimv2_lab.training.agreement import in_common
 from aimv2_lab.training.beginnings import build_classifier, build_distillation, build_two_towers
-from aimv2_lab.training.checkpoint import checkpoint_place, load_checkpoint, save_checkpoint
 from aimv2_lab.training.engine import Engine, LocalEngine, pick_device
 from aimv2_lab.training.feed import Feed
-from aimv2_lab.training.garbage import quiet_garbage_collection
 from aimv2_lab.training.ranks import ALONE, Ranks
-from aimv2_lab.training.run import (
+from aimv2_lab.training.run.agreement import in_common
+from aimv2_lab.training.run.checkpoint import checkpoint_place, load_checkpoint, save_checkpoint
+from aimv2_lab.training.run.folder import (
     Metrics,
     create_run,
     find_checkpoint,
@@ -39,10 +38,11 @@ from aimv2_lab.training.run import (
     refuse_other_data,
     refuse_other_state,
 )
+from aimv2_lab.training.run.garbage import quiet_garbage_collection
+from aimv2_lab.training.run.stopping import Preempted, stop_signal
+from aimv2_lab.training.run.validation import validation_losses
+from aimv2_lab.training.run.watch import Watch
 from aimv2_lab.training.step import train_step
-from aimv2_lab.training.stopping import Preempted, stop_signal
-from aimv2_lab.training.validation import validation_losses
-from aimv2_lab.training.watch import Watch
 
 Captioned = Recipe | ContrastiveRecipe | DistillationRecipe  # what may read captions
 EngineMaker = Callable[[AnyModel, AnyRecipe, Ranks], Engine]

@@ -20,7 +20,7 @@ from contextlib import closing, contextmanager, suppress
 from threading import Thread
 
 from aimv2_lab.training.ranks import RankFailed, Ranks
-from aimv2_lab.training.stopping import Preempted
+from aimv2_lab.training.run.stopping import Preempted
 
 GRACE = 15.0  # seconds in which a rank may end by itself, with a better message, after it lost another; our choice
 MEETING = 60.0  # seconds in which the connections must be made; our choice

@@ -16,7 +16,7 @@ from typing import Any
 
 from aimv2_lab.data import files
 from aimv2_lab.launch import pretrain
-from aimv2_lab.training import checkpoint
+from aimv2_lab.training.run import checkpoint
 
 FUNCTIONS: dict[str, tuple[ModuleType, str]] = {"optimizer": (checkpoint, "save_file"), "commit": (files, "_flush")}
 

@@ -23,10 +23,11 @@ from aimv2_lab.data.batches import PairDataset, Sample
 from aimv2_lab.data.tokenizer import CaptionTokenizer
 from aimv2_lab.launch.command import end_plainly
 from aimv2_lab.recipes import AnyRecipe
-from aimv2_lab.training import agreement, checkpoint, loop
-from aimv2_lab.training.deepspeed_engine import DeepSpeedEngine, start_ranks
+from aimv2_lab.training import loop
 from aimv2_lab.training.loop import pretrain
 from aimv2_lab.training.ranks import Ranks
+from aimv2_lab.training.run import agreement, checkpoint
+from aimv2_lab.training.sharded.engine import DeepSpeedEngine, start_ranks
 from tests.training.traces import TRACED
 
 SHORT = TRACED.change(

@@ -13,8 +13,8 @@ from aimv2_lab.data.mixture import open_mixture
 from aimv2_lab.launch.command import end_plainly, read_command
 from aimv2_lab.recipes import Recipe, recipe
 from aimv2_lab.recipes.mixtures import AIMV2_MIXTURE
-from aimv2_lab.training import matrix_methods
-from aimv2_lab.training.optimizers import check_matrix_optimizer
+from aimv2_lab.training.optimizers import matrix_methods
+from aimv2_lab.training.optimizers.building import check_matrix_optimizer
 from tests.data.generated import sample, write_tar
 
 FOLDERS = ("dfn/shards", "coyo/shards", "datacomp_1b/shards")

@@ -12,7 +12,7 @@ import torch
 from aimv2_lab import load_encoder
 from aimv2_lab.formats.load import load_towers
 from aimv2_lab.launch import distil, lit
-from aimv2_lab.training.run import read_metrics
+from aimv2_lab.training.run.folder import read_metrics
 from tests.training.finetune_toy import TUNING, checkpoint
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from aimv2_lab.training.run import read_metrics
-from aimv2_lab.training.stopping import STOPPED
+from aimv2_lab.training.run.folder import read_metrics
+from aimv2_lab.training.run.stopping import STOPPED
 from tests.ranks import made_once, run, torchrun
 
 MESSAGES = {

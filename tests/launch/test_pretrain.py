@@ -19,7 +19,7 @@ from aimv2_lab import load_encoder
 from aimv2_lab.data.mixture import open_mixture
 from aimv2_lab.data.tars.indexing import build_index
 from aimv2_lab.recipes import Recipe, recipe
-from aimv2_lab.training.run import read_metrics
+from aimv2_lab.training.run.folder import read_metrics
 from tests.launch.quick import QUICK, SETTINGS, settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from aimv2_lab.formats.folder import newest_checkpoint
-from aimv2_lab.training.run import read_metrics
-from aimv2_lab.training.stopping import STOPPED
+from aimv2_lab.training.run.folder import read_metrics
+from aimv2_lab.training.run.stopping import STOPPED
 from tests.launch.quick import SETTINGS
 from tests.ranks import PATIENCE, by_srun, ended, free_port, made_once, run, started, torchrun
 

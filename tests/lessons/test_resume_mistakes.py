@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from aimv2_lab.lessons.resume_mistakes import resumed
-from aimv2_lab.training.checkpoint import save_checkpoint
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import build_model
+from aimv2_lab.training.run.checkpoint import save_checkpoint
 from aimv2_lab.training.step import loss_counts, train_step
 from tests.training.toy import SMALL, random_batch
 

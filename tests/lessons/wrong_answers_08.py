@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from aimv2_lab.recipes import TrainingRecipe
-from aimv2_lab.training.optimizers import learning_rate
+from aimv2_lab.training.optimizers.building import learning_rate
 
 
 def cosine_to_zero(step: int, training: TrainingRecipe) -> float:

@@ -10,7 +10,7 @@ import pytest
 
 from aimv2_lab.recipes import recipe
 from aimv2_lab.report.training_figures import draw_gradient_norms, draw_resumed, draw_schedule
-from aimv2_lab.training.optimizers import learning_rate
+from aimv2_lab.training.optimizers.building import learning_rate
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from aimv2_lab.recipes import Recipe
-from aimv2_lab.training.deepspeed_engine import DeepSpeedEngine, start_ranks
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import build_model
-from aimv2_lab.training.matrix_optimizer import MatrixOptimizer
+from aimv2_lab.training.optimizers.matrix_optimizer import MatrixOptimizer
+from aimv2_lab.training.sharded.engine import DeepSpeedEngine, start_ranks
 from aimv2_lab.training.step import loss_counts, train_step
 from tests.training.toy import SMALL, random_batch
 

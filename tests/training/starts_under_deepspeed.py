@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from aimv2_lab.recipes import ContrastiveRecipe, FinetuneRecipe
-from aimv2_lab.training.deepspeed_engine import DeepSpeedEngine, start_ranks
 from aimv2_lab.training.finetune import finetune
 from aimv2_lab.training.loop import pretrain
+from aimv2_lab.training.sharded.engine import DeepSpeedEngine, start_ranks
 from tests.training.contrastive_toy import paired
 from tests.training.finetune_toy import TUNING, tuning
 from tests.training.traces import SHARDED

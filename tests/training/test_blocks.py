@@ -13,8 +13,8 @@ from aimv2_lab.model.models import AnyModel
 from aimv2_lab.recipes import AdditiveRecipe, EngineRecipe
 from aimv2_lab.training.blocks import prepare_blocks
 from aimv2_lab.training.engine import LocalEngine
-from aimv2_lab.training.estimate import peak_bytes
 from aimv2_lab.training.loop import build_model
+from aimv2_lab.training.plan.estimate import peak_bytes
 from aimv2_lab.training.step import batch_losses, loss_counts
 from tests.training.toy import SILENT, SMALL, random_batch
 

@@ -15,7 +15,7 @@ from aimv2_lab.recipes import ContrastiveRecipe, any_recipe_from_json
 from aimv2_lab.training.contrastive import embeddings
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import build_model, pretrain
-from aimv2_lab.training.run import read_metrics
+from aimv2_lab.training.run.folder import read_metrics
 from aimv2_lab.training.step import loss_counts, train_step
 from tests.training.contrastive_toy import paired
 from tests.training.toy import random_batch

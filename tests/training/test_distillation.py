@@ -9,7 +9,7 @@ import torch
 
 from aimv2_lab.formats.load import load_encoder
 from aimv2_lab.training.loop import build_model, pretrain
-from aimv2_lab.training.run import read_metrics
+from aimv2_lab.training.run.folder import read_metrics
 from tests.training.distillation_toy import distilling
 from tests.training.finetune_toy import TUNING, checkpoint
 from tests.training.toy import random_batch

@@ -19,8 +19,8 @@ from aimv2_lab.recipes import FinetuneRecipe, any_recipe_from_json
 from aimv2_lab.training.beginnings import build_classifier
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.finetune import MODEL, finetune, save_classifier
-from aimv2_lab.training.optimizers import build_optimizer, set_learning_rate
-from aimv2_lab.training.run import read_metrics
+from aimv2_lab.training.optimizers.building import build_optimizer, set_learning_rate
+from aimv2_lab.training.run.folder import read_metrics
 from aimv2_lab.training.step import batch_losses, loss_counts
 from tests.training.finetune_toy import checkpoint, tuning
 from tests.training.toy import SILENT, random_batch

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from aimv2_lab.training import loop
-from aimv2_lab.training.checkpoint import save_checkpoint
 from aimv2_lab.training.engine import Engine
 from aimv2_lab.training.loop import pretrain
-from aimv2_lab.training.stopping import Preempted
+from aimv2_lab.training.run.checkpoint import save_checkpoint
+from aimv2_lab.training.run.stopping import Preempted
 from tests.launch.failing_ranks import SHORT
 
 ALONE = SHORT.change({"training.steps": 6})  # saved after every second step

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from aimv2_lab.recipes import FinetuneRecipe
 from aimv2_lab.training.finetune import MODEL, finetune
 from aimv2_lab.training.loop import pretrain
-from aimv2_lab.training.run import read_metrics
+from aimv2_lab.training.run.folder import read_metrics
 from tests.training.finetune_toy import checkpoint
 from tests.training.starts_under_deepspeed import STAGES, recipes
 

@@ -22,13 +22,13 @@ from torch import distributed
 
 from aimv2_lab.data.batches import PairDataset, Sample, batches
 from aimv2_lab.recipes import AnyRecipe, Recipe
-from aimv2_lab.training.checkpoint import load_checkpoint, save_checkpoint
 from aimv2_lab.training.engine import Engine
 from aimv2_lab.training.feed import Feed
 from aimv2_lab.training.loop import build_model, local_engine
 from aimv2_lab.training.ranks import ALONE, Ranks
+from aimv2_lab.training.run.checkpoint import load_checkpoint, save_checkpoint
+from aimv2_lab.training.run.validation import validation_losses
 from aimv2_lab.training.step import StepResult, train_step
-from aimv2_lab.training.validation import validation_losses
 from tests.data.generated import Bytes, ListSource
 from tests.training.toy import SMALL
 
@@ -155,7 +155,7 @@ def local_resumed(run: Path) -> Trace:
 @contextmanager
 def deepspeed_engine(recipe: Recipe, seed: int, ranks: Ranks) -> Iterator[Engine]:
     """An engine whose weights are drawn from a seed; after it the process is as before."""
-    from aimv2_lab.training.deepspeed_engine import DeepSpeedEngine
+    from aimv2_lab.training.sharded.engine import DeepSpeedEngine
 
     linear = torch.nn.functional.linear
     engine = DeepSpeedEngine(build_model(recipe.change({"training.seed": seed})), recipe, ranks)
@@ -175,7 +175,7 @@ def resumed_from(name: str, stage: int) -> list[str]:
 
 def deepspeed_traces(folder: Path) -> None:
     """Trace every configuration; resume each from its own checkpoint and from those of others that are there."""
-    from aimv2_lab.training.deepspeed_engine import start_ranks
+    from aimv2_lab.training.sharded.engine import start_ranks
 
     ranks = start_ranks()
     mine = f"{ranks.size}-ranks"

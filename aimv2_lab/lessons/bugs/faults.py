@@ -19,7 +19,7 @@ from aimv2_lab.model import masks, objective
 from aimv2_lab.model.decoder import MultimodalDecoder
 from aimv2_lab.model.encoder import VisionEncoder
 from aimv2_lab.model.layers import SwiGLU
-from aimv2_lab.training import optimizers
+from aimv2_lab.training.optimizers import building
 
 Exchange = tuple[ModuleType | type, str, Callable[..., Any]]
 
@@ -190,8 +190,8 @@ _ALL = (
         "Nothing in a short run; over many steps the spared weights shrink towards zero.",
         "Both losses.",
         ("optimizer",),
-        "tests/training/test_optimizers.py::test_vectors_positions_and_start_are_not_decayed",
-        ((optimizers, "decays", wrong.everything_decays),),
+        "tests/training/optimizers/test_building.py::test_vectors_positions_and_start_are_not_decayed",
+        ((building, "decays", wrong.everything_decays),),
     ),
     Fault(
         "learning rate ×10",
@@ -199,8 +199,8 @@ _ALL = (
         "Both losses stay high.",
         "The first loss, and every examination of model and objective.",
         ("optimizer", "curves"),
-        "tests/training/test_optimizers.py::test_schedule_warms_up_peaks_and_ends_at_the_minimum",
-        ((optimizers, "learning_rate", wrong.ten_times_the_rate),),
+        "tests/training/optimizers/test_building.py::test_schedule_warms_up_peaks_and_ends_at_the_minimum",
+        ((building, "learning_rate", wrong.ten_times_the_rate),),
     ),
 )
 

@@ -22,7 +22,7 @@ from aimv2_lab.model.masks import prefix_mask
 from aimv2_lab.model.objective import pixel_targets
 from aimv2_lab.model.patches import patchify, standardise
 from aimv2_lab.recipes import PixelTarget, TrainingRecipe
-from aimv2_lab.training.optimizers import learning_rate
+from aimv2_lab.training.optimizers.building import learning_rate
 
 
 def own_patches_as_targets(images: Tensor, patch_size: int, target: PixelTarget = "standardised") -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from aimv2_lab.lessons.checks.core import Case, CheckResult, check_choice, check_function, check_number
 from aimv2_lab.recipes import TrainingRecipe, recipe
-from aimv2_lab.training.optimizers import learning_rate
+from aimv2_lab.training.optimizers.building import learning_rate
 
 mystery_recipe = recipe("tiny", {"training.peak_lr": 1e-2})  # of section 1 and exercise c
 

@@ -207,7 +207,7 @@ _HEAD = Section(
             "architecture",
             "paper",
             ("formats.load.load_encoder",),
-            ("training/test_checkpoint.py::test_an_aim_v1_run_resumes_and_is_loaded_as_what_it_is",),
+            ("training/run/test_checkpoint.py::test_an_aim_v1_run_resumes_and_is_loaded_as_what_it_is",),
             "05: 6. Exercises",
         ),
     ),

@@ -176,7 +176,27 @@ _DOWNSTREAM = Section(
     (
         _absent("Open-vocabulary detection and referring expressions", "Table 4, D1, D2", _OUT_OF_SCOPE),
         _absent("Mask R-CNN on COCO", "Table D3", _OUT_OF_SCOPE),
-        _absent("Zero-shot classification by LiT", "Table 5", "its recipe is not published; to come in part II"),
+        Entry(
+            "Zero-shot classification by LiT: the encoder frozen, 3 billion pairs; no more of its recipe is published",
+            "Table 5",
+            "paper",
+            ("training.beginnings.build_two_towers", "evaluation.zero_shot.zero_shot_accuracy"),
+            (
+                "training/test_contrastive.py::test_a_frozen_image_tower_stays_and_the_rest_is_trained",
+                "launch/test_continuations.py::test_lit_options_come_from_the_checkpoint_the_size_and_the_command",
+            ),
+        ),
+        Entry(
+            "LiT's model: attentive pooling head with a bias, causal text tower 12 x 768 read at its end token, both "
+            "projected to 768, logit scale from 1/0.07, at most 100",
+            "ml-aim",
+            "released code",
+            ("model.two_towers.TwoTowers", "model.text_tower.TextTower", "formats.lit.LIT_NAMES"),
+            (
+                "model/test_two_towers.py::test_the_released_model_has_the_released_size",
+                "formats/test_lit.py::test_transformers_reads_every_tensor_and_says_the_same",
+            ),
+        ),
         _absent("Multimodal instruction tuning", "Tables 7, C1, C2", "to come in part II"),
         _absent("High-resolution tiling with the Cambrian mixture", "Table C3", _OUT_OF_SCOPE),
         _absent("In-context learning after MM1's pre-training", "Table 8", _OUT_OF_SCOPE),
@@ -184,7 +204,7 @@ _DOWNSTREAM = Section(
             "Distilled checkpoints (AIMv2-L from 3B)",
             "ml-aim's README",
             "released code",
-            absent="method not published",
+            absent="method not published; one of our choice is `launch.distil`",
         ),
         Entry(
             "The released encoder, number for number",

@@ -18,7 +18,7 @@ def _row(states: str, lesson: str, field: str, stated: object, extra_tests: tupl
     return Entry(states, "Table A1", "paper", names, _PUBLISHED + extra_tests, lesson, held)
 
 
-_SCHEDULE = ("training/test_optimizers.py::test_schedule_warms_up_peaks_and_ends_at_the_minimum",)
+_SCHEDULE = ("training/optimizers/test_building.py::test_schedule_warms_up_peaks_and_ends_at_the_minimum",)
 
 _TABLE_A1 = Section(
     "Pre-training (Table A1)",
@@ -27,16 +27,16 @@ _TABLE_A1 = Section(
             "Optimizer: fully decoupled AdamW",
             "Table A1",
             "paper",
-            ("training.optimizers.build_optimizer",),
-            ("training/test_optimizers.py::test_decay_is_fully_decoupled_from_the_learning_rate",),
+            ("training.optimizers.building.build_optimizer",),
+            ("training/optimizers/test_building.py::test_decay_is_fully_decoupled_from_the_learning_rate",),
             _ADAM,
         ),
         Entry(
             "Its formula: every step multiplies weights by 1 − decay · lr / peak lr",
             "ml-l3m",
             "released code",
-            ("training.optimizers.torch_decay",),
-            ("training/test_optimizers.py::test_decay_is_fully_decoupled_from_the_learning_rate",),
+            ("training.optimizers.building.torch_decay",),
+            ("training/optimizers/test_building.py::test_decay_is_fully_decoupled_from_the_learning_rate",),
             _ADAM,
         ),
         _row("β₁ = 0.9, β₂ = 0.95", _ADAM, "betas", (0.9, 0.95)),
@@ -62,8 +62,8 @@ _TABLE_A1 = Section(
             "Cosine schedule",
             "Table A1",
             "paper",
-            ("training.optimizers.learning_rate",),
-            ("training/test_optimizers.py::test_schedule_falls_like_a_cosine",),
+            ("training.optimizers.building.learning_rate",),
+            ("training/optimizers/test_building.py::test_schedule_falls_like_a_cosine",),
             _RATE,
         ),
         Entry(
@@ -119,8 +119,8 @@ _LEFT_OPEN = Section(
             "No decay on biases, norms, position tables and the start vector",
             "ml-l3m",
             "released code",
-            ("training.optimizers.decays",),
-            ("training/test_optimizers.py::test_vectors_positions_and_start_are_not_decayed",),
+            ("training.optimizers.building.decays",),
+            ("training/optimizers/test_building.py::test_vectors_positions_and_start_are_not_decayed",),
             _ADAM,
         ),
         Entry(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from aimv2_lab.model.models import model_of
 from aimv2_lab.recipes import AIMv1Recipe, PretrainingRecipe
-from aimv2_lab.training.estimate import kept_for_backward
+from aimv2_lab.training.plan.estimate import kept_for_backward
 
 
 class Kept(NamedTuple):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from aimv2_lab.recipes import PretrainingRecipe
-from aimv2_lab.training.estimate import predict_seconds
-from aimv2_lab.training.flops import flops_utilisation, picture_flops
+from aimv2_lab.training.plan.estimate import predict_seconds
+from aimv2_lab.training.plan.flops import flops_utilisation, picture_flops
 from aimv2_lab.training.plan.gpus import Gpu
 
 

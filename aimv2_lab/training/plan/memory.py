@@ -8,9 +8,9 @@ import torch
 
 from aimv2_lab.model.models import model_of
 from aimv2_lab.recipes import PretrainingRecipe
-from aimv2_lab.training.deepspeed_config import deepspeed_config, micro_steps
-from aimv2_lab.training.optimizers import state_bytes
+from aimv2_lab.training.optimizers.building import state_bytes
 from aimv2_lab.training.plan.activations import Activations
+from aimv2_lab.training.sharded.config import deepspeed_config, micro_steps
 
 # DeepSpeed's defaults (0.19) by its settings' names: gradients that are reduced at once, and parameters that stage 3
 # may hold gathered.

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from aimv2_lab.recipes import OptimizerName, PretrainingRecipe
-from aimv2_lab.training.deepspeed_config import micro_steps
-from aimv2_lab.training.flops import Flops
 from aimv2_lab.training.plan.cost import Cost
+from aimv2_lab.training.plan.flops import Flops
 from aimv2_lab.training.plan.gpus import USABLE, Gpu
 from aimv2_lab.training.plan.memory import RankMemory
+from aimv2_lab.training.sharded.config import micro_steps
 
 _KINDS = {
     "weights": "",

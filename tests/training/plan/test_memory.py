@@ -15,8 +15,8 @@ from torch.utils.checkpoint import checkpoint
 from aimv2_lab.model.aimv1 import HeadBlock
 from aimv2_lab.model.layers import Block
 from aimv2_lab.recipes import PretrainingRecipe, Recipe, recipe
-from aimv2_lab.training.estimate import predict_memory
 from aimv2_lab.training.plan.activations import Activations, Kept, count_activations
+from aimv2_lab.training.plan.estimate import predict_memory
 from aimv2_lab.training.plan.memory import RankMemory, parameter_count, rank_memory
 from benchmarks.memory_plan import CPU, local, measured_peak, planned_peak
 

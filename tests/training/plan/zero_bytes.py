@@ -17,7 +17,7 @@ from torch import Tensor
 from aimv2_lab.lessons.zero_ranks import alive, storages
 from aimv2_lab.model.models import model_of
 from aimv2_lab.recipes import recipe
-from aimv2_lab.training.optimizers import build_optimizer
+from aimv2_lab.training.optimizers.building import build_optimizer
 
 CASES = [(stage, "float32") for stage in (0, 1, 2, 3)] + [(stage, "bfloat16") for stage in (1, 2, 3)]
 KNOWN = recipe("tiny", {"encoder.depth": 2, "decoder.depth": 2})

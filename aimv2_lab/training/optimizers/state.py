@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from aimv2_lab.training.matrix_optimizer import MatrixOptimizer
+from aimv2_lab.training.optimizers.matrix_optimizer import MatrixOptimizer
 
 _NUMBERS = {int: torch.int64, float: torch.float64}  # Python's own, told from AdamW's float32 counters by these
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aimv2_lab.training.deepspeed_refusals import check_users_settings, refused_by_name
+from aimv2_lab.training.sharded.refusals import check_users_settings, refused_by_name
 from tests.training.toy import SMALL
 
 

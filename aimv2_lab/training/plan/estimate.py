@@ -23,7 +23,7 @@ from aimv2_lab.model.models import model_of
 from aimv2_lab.model.objective import LossCounts, losses
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.engine import LocalEngine
-from aimv2_lab.training.optimizers import state_bytes
+from aimv2_lab.training.optimizers.building import state_bytes
 from aimv2_lab.training.step import loss_counts, train_step
 
 FORWARD_SHARE = 1 / 3  # of a step's time: backward costs about twice the forward pass

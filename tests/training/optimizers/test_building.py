@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.layers import Block
 from aimv2_lab.recipes import OptimizerName, TrainingRecipe, recipe
-from aimv2_lab.training.optimizers import build_optimizer, check_matrix_optimizer, decays, learning_rate
+from aimv2_lab.training.optimizers.building import build_optimizer, check_matrix_optimizer, decays, learning_rate
 
 TRAINING = recipe("aimv2-large-224").training
 OPTIMIZERS = get_args(OptimizerName)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from aimv2_lab.recipes import AnyRecipe
-from aimv2_lab.training.deepspeed_config import deepspeed_config, users_settings
+from aimv2_lab.training.sharded.config import deepspeed_config, users_settings
 
 Result = TypeVar("Result")
 

@@ -12,9 +12,9 @@ from aimv2_lab.model.objective import LossCounts
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.feed import Feed
 from aimv2_lab.training.loop import build_model
-from aimv2_lab.training.run import METRICS_FILE
+from aimv2_lab.training.run.folder import METRICS_FILE
+from aimv2_lab.training.run.watch import Watch
 from aimv2_lab.training.step import StepResult
-from aimv2_lab.training.watch import Watch
 from tests.training.toy import SMALL
 
 PLAN = SMALL.change({"training.loss_limit": 2.0, "training.steps": 1000})

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim import _muon
 
 from aimv2_lab.recipes import recipe
-from aimv2_lab.training.matrix_methods import Muon, build_matrix_method, orthogonalise
+from aimv2_lab.training.optimizers.matrix_methods import Muon, build_matrix_method, orthogonalise
 
 COEFFICIENTS, STEPS, EPS = (3.4445, -4.7750, 2.0315), 5, 1e-7
 

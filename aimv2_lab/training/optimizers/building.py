@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from aimv2_lab.model.classifier import Classifier
 from aimv2_lab.recipes import AnyRecipe, FinetuneRecipe, TrainingRecipe
-from aimv2_lab.training.matrix_methods import LONGEST_SIDE, build_matrix_method, soap_class
-from aimv2_lab.training.matrix_optimizer import MatrixOptimizer, is_hidden_matrix, parts_of
+from aimv2_lab.training.optimizers.matrix_methods import LONGEST_SIDE, build_matrix_method, soap_class
+from aimv2_lab.training.optimizers.matrix_optimizer import MatrixOptimizer, is_hidden_matrix, parts_of
 
 RATE_FACTOR = "rate_factor"  # of a parameter group
 _NOT_DECAYED = ("positions", "start")  # position tables and the start vector, beside every vector parameter

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 
-from aimv2_lab.training.garbage import quiet_garbage_collection
+from aimv2_lab.training.run.garbage import quiet_garbage_collection
 
 
 class Knot:

@@ -17,10 +17,10 @@ from aimv2_lab.model.objective import LossCounts
 from aimv2_lab.recipes import AnyRecipe, PretrainingRecipe
 from aimv2_lab.training.engine import Engine
 from aimv2_lab.training.feed import Feed
-from aimv2_lab.training.flops import flops_utilisation
-from aimv2_lab.training.optimizers import learning_rate
+from aimv2_lab.training.optimizers.building import learning_rate
+from aimv2_lab.training.plan.flops import flops_utilisation
 from aimv2_lab.training.plan.gpus import gpu_at_hand
-from aimv2_lab.training.run import read_metrics
+from aimv2_lab.training.run.folder import read_metrics
 from aimv2_lab.training.step import AnyStepResult
 
 HISTORY, LEAST_HISTORY = 100, 20  # losses that a new one is held against, and how few are too few; our choice

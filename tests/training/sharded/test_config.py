@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aimv2_lab.fields import leaves
-from aimv2_lab.training.deepspeed_config import deepspeed_config, micro_steps
+from aimv2_lab.training.sharded.config import deepspeed_config, micro_steps
 from tests.training.toy import SMALL
 
 LARGER = SMALL.change({"training.batch_size": 32})

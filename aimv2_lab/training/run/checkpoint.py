@@ -30,7 +30,7 @@ from aimv2_lab.formats.folder import (
 from aimv2_lab.model.models import AnyModel
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.engine import Engine
-from aimv2_lab.training.optimizers import state_names
+from aimv2_lab.training.optimizers.building import state_names
 
 OPTIMIZER_FILE, STATE_FILE = "optimizer.safetensors", "state.json"
 

@@ -19,9 +19,9 @@ from aimv2_lab.formats.folder import find_model, load_model, newest_checkpoint
 from aimv2_lab.formats.load import load_encoder
 from aimv2_lab.model.aimv1 import AIMv1
 from aimv2_lab.recipes import OptimizerName, Recipe
-from aimv2_lab.training.checkpoint import load_checkpoint, save_checkpoint
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import build_model
+from aimv2_lab.training.run.checkpoint import load_checkpoint, save_checkpoint
 from aimv2_lab.training.step import loss_counts, train_step
 from tests.training.toy import SILENT, SMALL, random_batch
 

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from aimv2_lab.model.models import model_of
 from aimv2_lab.recipes import PretrainingRecipe, recipe
-from aimv2_lab.training.flops import flops_utilisation, picture_flops
+from aimv2_lab.training.plan.flops import flops_utilisation, picture_flops
 
 # GFLOP forward per image: encoder, its attention, decoder, its attention, text head, pixels and projections, all of it;
 # by an independent script of arithmetic, with 256 patches, 77 tokens and 32,000 words.

@@ -22,13 +22,13 @@ from torch import Tensor, distributed, nn
 
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.blocks import prepare_blocks
-from aimv2_lab.training.deepspeed_config import deepspeed_config
-from aimv2_lab.training.deepspeed_refusals import check_users_settings, refused_by_name
 from aimv2_lab.training.engine import ModelT, in_precision
-from aimv2_lab.training.optimizer_state import optimizer_tensors, restore_optimizer
-from aimv2_lab.training.optimizers import build_optimizer, check_matrix_optimizer, set_learning_rate
+from aimv2_lab.training.optimizers.building import build_optimizer, check_matrix_optimizer, set_learning_rate
+from aimv2_lab.training.optimizers.state import optimizer_tensors, restore_optimizer
 from aimv2_lab.training.ranks import Ranks, launched
-from aimv2_lab.training.zero_state import gathered_state, gathered_weights, restore_pieces
+from aimv2_lab.training.sharded.config import deepspeed_config
+from aimv2_lab.training.sharded.refusals import check_users_settings, refused_by_name
+from aimv2_lab.training.sharded.state import gathered_state, gathered_weights, restore_pieces
 
 # How long a rank waits for one that lives but does not come; torch's own limits for gloo and NCCL. On the host the
 # first rank may be opening data or writing a checkpoint; the collectives of the devices come after what is slow.

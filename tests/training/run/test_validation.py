@@ -12,11 +12,11 @@ from aimv2_lab.data.batches import Batch, PairDataset
 from aimv2_lab.data.mixture import MixedSource
 from aimv2_lab.model.objective import LossCounts
 from aimv2_lab.recipes import AnyRecipe
-from aimv2_lab.training import validation
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import build_model
+from aimv2_lab.training.run import validation
+from aimv2_lab.training.run.validation import validation_losses
 from aimv2_lab.training.step import loss_counts
-from aimv2_lab.training.validation import validation_losses
 from tests.data.generated import Bytes, ListSource
 from tests.training.toy import SMALL
 

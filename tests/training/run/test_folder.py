@@ -10,7 +10,7 @@ from aimv2_lab.data import batches
 from aimv2_lab.data.batches import PairDataset
 from aimv2_lab.data.mixture import MixedSource
 from aimv2_lab.recipes import recipe
-from aimv2_lab.training.run import (
+from aimv2_lab.training.run.folder import (
     DATA_FILE,
     create_run,
     find_checkpoint,

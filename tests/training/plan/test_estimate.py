@@ -7,8 +7,8 @@ import torch
 
 from aimv2_lab.recipes import AnyRecipe, Recipe, recipe
 from aimv2_lab.training.engine import LocalEngine
-from aimv2_lab.training.estimate import kept_for_backward, peak_bytes, predict_memory, predict_seconds, time_step
 from aimv2_lab.training.loop import build_model
+from aimv2_lab.training.plan.estimate import kept_for_backward, peak_bytes, predict_memory, predict_seconds, time_step
 from aimv2_lab.training.step import loss_counts, train_step
 from tests.training.toy import SMALL, random_batch
 

@@ -14,9 +14,9 @@ from aimv2_lab.model.aimv1 import AIMv1
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.layers import Block
 from aimv2_lab.recipes import TrainingRecipe, recipe
-from aimv2_lab.training.matrix_methods import build_matrix_method
-from aimv2_lab.training.matrix_optimizer import MatrixOptimizer, is_hidden_matrix
-from aimv2_lab.training.optimizers import build_optimizer, torch_decay
+from aimv2_lab.training.optimizers.building import build_optimizer, torch_decay
+from aimv2_lab.training.optimizers.matrix_methods import build_matrix_method
+from aimv2_lab.training.optimizers.matrix_optimizer import MatrixOptimizer, is_hidden_matrix
 
 NAMES = ("soap", "muon")
 WIDTH, HIDDEN = 8, 12

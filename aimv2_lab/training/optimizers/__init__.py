@@ -1,0 +1,1 @@
+"""AdamW, SOAP and Muon by the recipe, with the papers' decay and learning rate, and their state by name."""

@@ -1,0 +1,1 @@
+"""A run and its folder: begun, watched, validated, saved, stopped, gone on with."""
