@@ -54,6 +54,7 @@ class _Stack(NamedTuple):
     depth: int
     block: Kept
     stream: int  # bytes of what enters a block, per picture
+    passing: int  # of what its backward pass makes on its way, as wide as its feed-forward layer, per picture
 
 
 def count_activations(
@@ -72,13 +73,15 @@ def count_activations(
     for path in [path for path, depth in depths.items() if depth]:
         block = _count(recipe, {**shallow, path: 2}, tokens, fused_norms).plus(least, -1)
         rest = rest.plus(block, -1)
-        stacks.append(_Stack(depths[path], block.plus(_mask(recipe, path)), _stream(recipe, path, tokens)))
+        stream = _stream(recipe, path, tokens)
+        block = block.plus(_mask(recipe, path))
+        stacks.append(_Stack(depths[path], block, stream, round(stream * _hidden_by_width(recipe, path))))
     rest = rest.plus(_logit_gradients(recipe, tokens))
     whole = recomputed = rest
     for stack in stacks:
         whole = whole.plus(stack.block, stack.depth)
         recomputed = recomputed.plus(Kept(stack.block.fixed, stack.stream), stack.depth)
-    largest = max((stack.block.per_picture for stack in stacks), default=0)
+    largest = max((stack.block.per_picture + stack.passing for stack in stacks), default=0)
     return Activations(whole, recomputed.plus(Kept(0, largest)))
 
 
@@ -124,6 +127,13 @@ def _stream(recipe: PretrainingRecipe, path: str, tokens: int) -> int:
         width = recipe.head.width if isinstance(recipe, AIMv1Recipe) else recipe.decoder.width
         slots += tokens
     return slots * width * (2 if recipe.engine.weights == "bfloat16" else 4)
+
+
+def _hidden_by_width(recipe: PretrainingRecipe, path: str) -> float:
+    """How many times wider than the stream a block's feed-forward layer is."""
+    if path == "encoder.depth":
+        return recipe.encoder.hidden / recipe.encoder.width
+    return 4.0 if isinstance(recipe, AIMv1Recipe) else recipe.decoder.hidden / recipe.decoder.width
 
 
 def _logit_gradients(recipe: PretrainingRecipe, tokens: int) -> Kept:

@@ -46,7 +46,7 @@ def test_the_peak_of_a_recomputed_step_too(name: str, monkeypatch: pytest.Monkey
     whole, less = (planned_peak(planned, fused_norms=False) for planned in (known, again))
     for block in (Block, HeadBlock):
         monkeypatch.setattr(block, "forward", partialmethod(recomputed, block.forward))
-    assert 0.88 < less / measured_peak(known, CPU) < 1.1  # what a block's backward pass makes in passing is not counted
+    assert 0.9 < less / measured_peak(known, CPU) < 1.1
     assert less < 0.75 * whole
 
 
