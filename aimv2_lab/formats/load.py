@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from aimv2_lab.data.preprocessing import Preprocessing, evaluation_preprocessing
+from aimv2_lab.data.transforms import Scaled
 from aimv2_lab.formats.apple import recipe_of_shapes
 from aimv2_lab.formats.detect import check_tensors, find_layout
 from aimv2_lab.formats.folder import (
@@ -39,7 +40,7 @@ from aimv2_lab.model.encoder import VisionEncoder
 from aimv2_lab.model.pooling import PoolingHead
 from aimv2_lab.model.positions import resized_positions
 from aimv2_lab.model.two_towers import TwoTowers
-from aimv2_lab.recipes import EncoderRecipe
+from aimv2_lab.recipes import PAPER_DECODER, AnyRecipe, DataRecipe, EncoderRecipe, Recipe
 
 CONFIG_FILE, PARTS_FILE = "config.json", "model.safetensors.index.json"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -78,6 +79,25 @@ def load_towers(path: str | Path, revision: str | None = None, cache_dir: str | 
     if not isinstance(model, TwoTowers):
         raise ValueError(f"{place} holds {type(model).__name__}, not two towers: train them with launch.lit")
     return model
+
+
+def recipe_of(path: str | Path) -> AnyRecipe:
+    """The recipe that an encoder was trained by, as far as it is known.
+
+    Of our own checkpoints it is theirs; of whatever else `load_encoder` reads, the paper's with the encoder's sizes and
+    the mean and deviation that its pictures go through, CLIP's where nothing says them. Raises as `load_encoder` does.
+    """
+    place = _place(path, None, None)
+    if _is_ours(place):
+        return read_recipe(find_model(place) / RECIPE_FILE)
+    encoder = load_encoder(path)
+    assert isinstance(encoder.recipe, EncoderRecipe)
+    try:
+        seen: Scaled = load_preprocessing(path)
+    except FileNotFoundError:  # a file that lies alone
+        seen = DataRecipe()
+    name = Path(path).name.removesuffix(".safetensors")
+    return Recipe(name, encoder.recipe, PAPER_DECODER, data=DataRecipe(mean=seen.mean, std=seen.std))
 
 
 def tokenizer_of(path: str | Path) -> str:

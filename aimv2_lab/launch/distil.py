@@ -1,6 +1,6 @@
 """Teach a small encoder what a trained one sees:  python -m aimv2_lab.launch.distil --teacher runs/large --data DIR
 
-`--teacher` is a checkpoint or run folder of any recipe, whose encoder stays as it is; `--student NAME` is the preset
+`--teacher` is all that `aimv2_lab.load_encoder` reads; that encoder stays as it is. `--student NAME` is the preset
 whose encoder, data and optimisation the student has. It learns the teacher's features of every patch; with
 `--pretraining-weight 1` it is pre-trained beside. Every field of the recipe can be set, e.g. `--encoder.width 64`. On
 many ranks it is launched as pre-training is: docs/launch.md.
@@ -16,7 +16,7 @@ from typing import Annotated
 
 import tyro
 
-from aimv2_lab.formats.folder import RECIPE_FILE, find_model, read_recipe
+from aimv2_lab.formats.load import recipe_of
 from aimv2_lab.launch.command import end_plainly, speaks, train_as_launched
 from aimv2_lab.launch.start import Choice, start_recipe
 from aimv2_lab.recipes import PRESETS, DistillationRecipe, Recipe, recipe
@@ -49,7 +49,7 @@ def read_options(arguments: Sequence[str]) -> DistillationOptions:
 
 
 def _recipe(teacher: str, student: str) -> DistillationRecipe:
-    return distillation_recipe(teacher, read_recipe(find_model(teacher) / RECIPE_FILE), recipe(student))
+    return distillation_recipe(teacher, recipe_of(teacher), recipe(student))
 
 
 def run_distillation(options: DistillationOptions) -> None:

@@ -1,6 +1,6 @@
 """Fine-tune for image classification:  python -m aimv2_lab.launch.finetune --start runs/small --data DIR --method lora
 
-`--start` is a checkpoint or run folder of any recipe, `--method` full (all weights, lower layers slower), lora or
+`--start` is all that `aimv2_lab.load_encoder` reads, `--method` full (all weights, lower layers slower), lora or
 frozen (the head alone). Labels are read from the column, member or field that --data.caption-column names, or from one
 of a usual name (cls, label, class …). Every field of the recipe can be set, e.g. `--layer-decay 0.65`. On many ranks it
 is launched as pre-training is: docs/launch.md.

@@ -1,6 +1,6 @@
 """Teach a text tower to meet a trained encoder:  python -m aimv2_lab.launch.lit --start runs/small --data DIR
 
-This is LiT: the encoder of `--start`, a checkpoint or run folder of any recipe, stays as it is; its pooling head, the
+This is LiT: the encoder of `--start`, all that `aimv2_lab.load_encoder` reads, stays as it is; its pooling head, the
 text tower and both projections are trained by CLIP's loss (`--loss sigmoid` has SigLIP's). `--size released` has the
 released model's text tower, `--size tiny` a small one for the generated world. Every field of the recipe can be set,
 e.g. `--training.batch-size 4096`. On many ranks it is launched as pre-training is: docs/launch.md.
@@ -16,7 +16,7 @@ from typing import Annotated
 
 import tyro
 
-from aimv2_lab.formats.folder import RECIPE_FILE, find_model, read_recipe
+from aimv2_lab.formats.load import recipe_of
 from aimv2_lab.launch.command import end_plainly, speaks, train_as_launched
 from aimv2_lab.launch.start import Choice, start_recipe
 from aimv2_lab.recipes import ContrastiveRecipe
@@ -49,7 +49,7 @@ def read_options(arguments: Sequence[str]) -> LitOptions:
 
 
 def _recipe(start: str, size: LitSize) -> ContrastiveRecipe:
-    return lit_recipe(start, read_recipe(find_model(start) / RECIPE_FILE), size)
+    return lit_recipe(start, recipe_of(start), size)
 
 
 def run_lit(options: LitOptions) -> None:

@@ -14,7 +14,8 @@ from torch import Tensor
 from aimv2_lab.data.classes import find_classes
 from aimv2_lab.data.files import WRITING, move_into_place
 from aimv2_lab.data.mixture import open_mixture
-from aimv2_lab.formats.folder import RECIPE_FILE, find_model, read_recipe, save_weights
+from aimv2_lab.formats.folder import RECIPE_FILE, read_recipe, save_weights
+from aimv2_lab.formats.load import recipe_of
 from aimv2_lab.model.adapters import merged
 from aimv2_lab.recipes import CLASSES, DataRecipe, FinetuneRecipe, TrainingRecipe
 from aimv2_lab.training.engine import Engine
@@ -32,9 +33,9 @@ def finetune_recipe(start: str, method: Literal["full", "lora", "frozen"] = "ful
     """The recipe that fine-tunes a checkpoint: its encoder, its pictures' size, views and normalisation, its precision.
 
     The optimisation is our choice: 2,000 steps of about 256 pictures, fewer where pre-training had, and ordinary AdamW
-    with betas 0.9 and 0.999. Raises what `find_model` and `read_recipe` do.
+    with betas 0.9 and 0.999. Raises what `recipe_of` does.
     """
-    trained = read_recipe(find_model(start) / RECIPE_FILE)
+    trained = recipe_of(start)
     views = {name: getattr(trained.data, name) for name in ("mean", "std", "crop_scale", "crop_ratio")}
     data = DataRecipe(tokenizer=CLASSES, flip_probability=trained.data.flip_probability, **views)
     micro_batch = trained.training.micro_batch_size

@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from aimv2_lab import load_encoder
+from aimv2_lab.data.preprocessing import Preprocessing
+from aimv2_lab.formats.export import export_encoder
 from aimv2_lab.formats.load import load_towers
-from aimv2_lab.launch import distil, lit
+from aimv2_lab.launch import distil, finetune, lit
 from aimv2_lab.training.run.folder import read_metrics
 from tests.training.finetune_toy import TUNING, checkpoint
 
@@ -78,3 +80,16 @@ def test_bad_commands_end_plainly(module: str, option: str, tmp_path: Path) -> N
     assert option in ended(module).stderr
     missing = ended(module, option, str(tmp_path / "nowhere"))
     assert missing.returncode == 1 and "no checkpoint at" in missing.stderr and "Traceback" not in missing.stderr
+
+
+def test_all_of_them_start_from_what_other_libraries_wrote(start: Path, tmp_path: Path) -> None:
+    place, known = str(tmp_path / "theirs"), Preprocessing((0.4, 0.5, 0.6), (0.2, 0.2, 0.2), 24, 24)
+    export_encoder(load_encoder(start), known, "transformers", place)
+    common, run = ["--data", "world:easy:64", *quick(), "--training.batch-size", "8"], str(tmp_path / "run")
+    towers = lit.read_options(["--start", place, "--size", "tiny", *common, "--run", run])
+    student = distil.read_options(["--teacher", place, "--encoder.width", "64", "--encoder.heads", "2", *common])
+    for recipe in (towers.recipe, student.recipe, finetune.read_options(["--start", place, *common]).recipe):
+        assert recipe.data.mean == (0.4, 0.5, 0.6) and recipe.encoder.image_size == 24
+    lit.run_lit(towers)
+    images = torch.randn(2, 3, 24, 24)
+    assert torch.equal(load_towers(run).encoder(images), load_encoder(start)(images))

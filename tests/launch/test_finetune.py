@@ -76,5 +76,5 @@ def test_bad_input_is_named(more: list[str], message: str, start: Path, pictures
 
 
 def test_a_start_that_is_no_checkpoint_is_named(pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+    with pytest.raises(FileNotFoundError, match="no weights in"):
         read_options(command(tmp_path, pictures, tmp_path / "run"))
