@@ -60,7 +60,7 @@ def test_what_cannot_be_sent_is_told_like_what_cannot_be_read(monkeypatch: pytes
 
     monkeypatch.setattr(Batch, "to", full)
     fed = feed(iter([random_batch(0)]), "cpu")
-    monkeypatch.setattr(type(fed.engine.ranks), "sum", lambda _ranks, *numbers: noted(*numbers))
+    monkeypatch.setattr(type(fed.engine.ranks), "count", lambda _ranks, *numbers: noted(*numbers))
     with pytest.raises(torch.OutOfMemoryError, match="no room"):
         fed.next()
-    assert told == [(0, 0, 0, 0, 1)]
+    assert told == [(0, 0, 0, 0, 0, 1)]
