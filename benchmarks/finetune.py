@@ -18,8 +18,10 @@ from typing import Literal, NamedTuple
 import torch
 import tyro
 
+from aimv2_lab.formats.load import recipe_of
 from aimv2_lab.lessons.trained import TRAINED
-from aimv2_lab.training.finetune import finetune, finetune_recipe
+from aimv2_lab.recipes.continuations import finetune_recipe
+from aimv2_lab.training.finetune import finetune
 from aimv2_lab.training.run.folder import read_metrics
 
 Method = Literal["full", "lora", "frozen"]
@@ -45,7 +47,7 @@ def outcome(start: str, method: Method, rate: float, seed: int, steps: int, scen
     training = {"peak_lr": rate, "seed": seed, "steps": steps, "warmup_steps": steps // 10, "validation_batches": 32}
     often = dict.fromkeys(("log_every", "validate_every", "checkpoint_every"), steps)
     changes = {f"training.{name}": value for name, value in {**training, **often}.items()}
-    plan = finetune_recipe(start, method).change({"data.source": f"world:easy:{scenes}", **changes})
+    plan = finetune_recipe(start, recipe_of(start), method).change({"data.source": f"world:easy:{scenes}", **changes})
     started = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         engine = finetune(plan, Path(folder) / "run")

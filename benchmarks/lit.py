@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import torch
 import tyro
 
-from aimv2_lab.data.tokenizer import load_tokenizer
 from aimv2_lab.evaluation.world import TESTED, large_shapes, world_pictures, world_source
 from aimv2_lab.evaluation.zero_shot import embed_classes, embed_images, embed_texts, recall_at_1, zero_shot_accuracy
-from aimv2_lab.formats.folder import RECIPE_FILE, TOKENIZER, load_model, read_recipe, save_model
+from aimv2_lab.formats.folder import RECIPE_FILE, load_model, read_recipe, save_model
+from aimv2_lab.formats.load import towers_tokenizer
 from aimv2_lab.lessons.trained import TRAINED
 from aimv2_lab.model.two_towers import TwoTowers
 from aimv2_lab.recipes import recipe
@@ -49,7 +49,7 @@ def outcome(start: Path, seed: int, steps: int, changes: dict[str, Any]) -> Outc
     started = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         pretrain(plan, Path(folder) / "run")
-        towers, tokenizer = load_model(Path(folder) / "run"), load_tokenizer(str(Path(folder) / "run" / TOKENIZER))
+        towers, tokenizer = load_model(Path(folder) / "run"), towers_tokenizer(Path(folder) / "run")
     assert isinstance(towers, TwoTowers)
     seconds, source = time.process_time() - started, world_source(plan)
     images = embed_images(towers, world_pictures(source, TESTED, plan.data, plan.encoder.image_size))

@@ -96,8 +96,10 @@ class CaptionTokenizer:
         return ["end" if number == self.end_id else name for number, name in zip(row, names, strict=True)]
 
     def with_begin(self) -> CaptionTokenizer:
-        """The same, with the tokenizer's own begin token before every caption; unchanged where it has none."""
-        return replace(self, begin_id=self.tokenizer.bos_token_id)
+        """The same, with the tokenizer's own begin token before every caption; unchanged where it has none, or has one
+        that is the end token as well, at which a text tower would be read."""
+        begin = self.tokenizer.bos_token_id
+        return replace(self, begin_id=None if begin == self.end_id else begin)
 
     def save(self, folder: str | Path) -> None:
         """Write the tokenizer so that `load_tokenizer(folder)` and transformers' AutoTokenizer read it."""
@@ -110,9 +112,18 @@ class CaptionTokenizer:
         return json.dumps([known, rules.to_str() if rules else type(self.tokenizer).__name__]).encode()
 
     def ending(self, folder: str | Path) -> None:
-        """Write the tokenizer so that AutoTokenizer adds the begin and end tokens by itself, as `encode` does."""
+        """Write the tokenizer so that AutoTokenizer adds the begin and end tokens by itself, as `encode` does.
+
+        Raises ValueError for one that does more to a text than its files can say: SigLIP's, or one written in Python.
+        """
         known = copy.deepcopy(self.tokenizer)
-        assert isinstance(known, PreTrainedTokenizerFast)
+        if self.cleans or not isinstance(known, PreTrainedTokenizerFast):
+            raise ValueError(
+                f"the tokenizer {known.name_or_path!r} ({type(known).__name__}) cannot be written so that transformers "
+                "reads texts as this project does: train with another, or use the run folder with aimv2_lab"
+            )
+        if known.pad_token is None:
+            known.pad_token = str(known.convert_ids_to_tokens(self.pad_id))
         special = [i for i in (self.begin_id, self.end_id) if i is not None]
         names = dict(zip(special, map(str, known.convert_ids_to_tokens(special)), strict=True))
         begin = "" if self.begin_id is None else f"{names[self.begin_id]} "
@@ -121,12 +132,12 @@ class CaptionTokenizer:
         )
         known.save_pretrained(str(folder))
 
-    def check_vocabulary(self, recipe_vocabulary: int) -> None:
-        """Raise ValueError when the model's vocabulary is smaller than the tokenizer's."""
+    def check_vocabulary(self, recipe_vocabulary: int, field: str = "decoder.vocabulary") -> None:
+        """Raise ValueError when the model's vocabulary, the recipe's `field`, is smaller than the tokenizer's."""
         if self.vocabulary_size > recipe_vocabulary:
             raise ValueError(
-                f"the tokenizer has {self.vocabulary_size} entries, the recipe's decoder.vocabulary is "
-                f"{recipe_vocabulary}; raise decoder.vocabulary or choose a smaller tokenizer"
+                f"the tokenizer has {self.vocabulary_size} entries, the recipe's {field} is {recipe_vocabulary}; raise "
+                f"{field} or choose a smaller tokenizer"
             )
 
     def _ids(self, text: str, place: int, most: int) -> list[int]:

@@ -21,7 +21,9 @@ def embed_images(towers: TwoTowers, images: Tensor, batch_size: int = 256) -> Te
 
 @torch.no_grad()
 def embed_texts(towers: TwoTowers, tokenizer: CaptionTokenizer, texts: Sequence[str], batch_size: int = 256) -> Tensor:
-    """Vectors of length one (N, P), on the CPU, of texts, which are cut as in training."""
+    """Vectors of length one (N, P), on the CPU, of texts, cut as in training; ValueError where there are none."""
+    if not texts:
+        raise ValueError("no texts to embed: give at least one, and where they are classes at least one template")
     device, found = towers.log_scale.device, []
     for first in range(0, len(texts), batch_size):
         tokens, counted = tokenizer.encode(texts[first : first + batch_size], towers.recipe.text_tokens)

@@ -71,7 +71,8 @@ def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], p
         for name, tensor in expected.items()
         if name in found and found[name].shape != tensor.shape
     ]
-    kinds = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
+    whole = [f"{name}: {tensor.dtype}" for name, tensor in found.items() if not tensor.is_floating_point()]
+    kinds = {"missing": missing, "unexpected": unexpected, "of another shape": shapes, "not floating-point": whole}
     wrong = [f"{len(names)} {kind} ({_some(names)})" for kind, names in kinds.items() if names]
     if wrong:
         raise ValueError(

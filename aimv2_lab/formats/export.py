@@ -44,7 +44,11 @@ def export_towers(
     The tokenizer's files add begin and end tokens by themselves, as `AutoTokenizer` then does. Raises what
     `export_encoder` and `lit_config` do.
     """
-    files = {"config.json": lit_config(towers, tokenizer.end_id), PROCESSOR_FILE: processor_config(preprocessing)}
+    tokenizer.check_vocabulary(towers.recipe.vocabulary, "text.vocabulary")
+    files = {
+        "config.json": lit_config(towers, tokenizer.end_id, to == "transformers"),
+        PROCESSOR_FILE: processor_config(preprocessing),
+    }
     weights = towers_to_theirs(towers.state_dict(), LIT_NAMES[to])
     _write(Path(folder), weights, files, tokenizer.ending)
 
@@ -58,7 +62,8 @@ def export_encoder(encoder: VisionEncoder, preprocessing: Preprocessing, to: For
     if not isinstance(encoder.recipe, EncoderRecipe):
         raise ValueError(f"{to} has no model for AIM v1's trunk, only for AIMv2's encoder")
     names, files_of = _WRITERS[to]
-    _write(Path(folder), to_theirs(encoder.state_dict(), names), files_of(encoder, preprocessing))
+    files = files_of(encoder, preprocessing)  # first: it says what the format has no place for
+    _write(Path(folder), to_theirs(encoder.state_dict(), names), files)
 
 
 def _write(
@@ -67,6 +72,7 @@ def _write(
     files: Mapping[str, Mapping[str, Any]],
     more: Callable[[Path], None] = lambda _: None,
 ) -> None:
+    folder = folder.resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} is not empty: name another folder, or clear this one first")
     writing = folder.with_name(f"{WRITING}{folder.name}")

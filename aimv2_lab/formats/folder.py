@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -70,6 +70,15 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     """Every tensor of a safetensors file; a damaged one raises ValueError naming it."""
     try:
         return load_file(file)
+    except SafetensorError as error:
+        raise ValueError(f"{file} is no readable safetensors file ({error}); use an earlier checkpoint") from error
+
+
+def read_shapes(file: Path) -> dict[str, Tensor]:
+    """Every tensor's name and shape, on the meta device: no weight is read. Raises as `read_tensors` does."""
+    try:
+        with safe_open(file, "pt") as held:
+            return {name: torch.empty(held.get_slice(name).get_shape(), device="meta") for name in held.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{file} is no readable safetensors file ({error}); use an earlier checkpoint") from error
 

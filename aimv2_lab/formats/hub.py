@@ -7,13 +7,17 @@ from pathlib import Path
 
 from huggingface_hub import snapshot_download
 
-# JSON that is read, and weights; a repository's other frameworks and its Python stay where they are.
+# JSON that is read, weights, and a text tower's tokenizer; other frameworks' files and Python stay where they are.
 _FETCHED = [
     "config.json",
     "preprocessor_config.json",
     "recipe.json",
     "model*.safetensors",
     "model.safetensors.index.json",
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
 ]
 
 

@@ -87,9 +87,7 @@ def encoder_recipe_of(config: Mapping[str, Any], learned_positions: bool, place:
     Whether positions are learned is what the configuration says, else `learned_positions`. Raises ValueError naming the
     field that is not AIMv2's.
     """
-    for name, value in _FIXED.items():
-        if config.get(name, value) != value:
-            raise ValueError(f"{place}: {name} = {config[name]!r}; AIMv2's encoder has {value!r}")
+    check_kind(config, place)
     large = recipe("aimv2-large-224").encoder
     sizes = {ours: config.get(theirs, getattr(large, ours)) for ours, theirs in SIZES.items()}
     for ours, value in sizes.items():
@@ -99,6 +97,15 @@ def encoder_recipe_of(config: Mapping[str, Any], learned_positions: bool, place:
     return EncoderRecipe(
         **sizes, positions="sincos" if native else "learned", norm_eps=config.get("rms_norm_eps", large.norm_eps)
     )
+
+
+def check_kind(config: Mapping[str, Any], place: object) -> None:
+    """Raise ValueError, naming the field, for a configuration of blocks that are not AIMv2's."""
+    for name, value in _FIXED.items():
+        if config.get(name, value) != value:
+            raise ValueError(f"{place}: {name} = {config[name]!r}; AIMv2 has {value!r}")
+    if not isinstance(config.get("rms_norm_eps", 1e-5), float):
+        raise ValueError(f"{place}: rms_norm_eps = {config['rms_norm_eps']!r}; it must be a number")
 
 
 def _encoder_recipe(recipe: Recipe | EncoderRecipe) -> EncoderRecipe:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from aimv2_lab.formats.detect import check_tensors
-from aimv2_lab.formats.huggingface import SIZES, encoder_recipe_of, transformers_config
+from aimv2_lab.formats.huggingface import SIZES, check_kind, encoder_recipe_of, transformers_config
 from aimv2_lab.formats.names import APPLE, TRANSFORMERS, Names, from_theirs, to_theirs
 from aimv2_lab.model.two_towers import TwoTowers
 from aimv2_lab.recipes import ContrastiveRecipe, EncoderRecipe, TextTowerRecipe
@@ -99,10 +99,11 @@ def towers_from_theirs(
     return ours
 
 
-def lit_config(towers: TwoTowers, end_id: int) -> dict[str, Any]:
+def lit_config(towers: TwoTowers, end_id: int, model_type: bool) -> dict[str, Any]:
     """The configuration of `transformers.Aimv2Model`; Apple's code has these sizes in Python.
 
-    Raises ValueError for towers that the layout has no place for: AIM v1's trunk, and the sigmoid loss's bias.
+    Without `model_type`, for Apple's names: transformers would otherwise read them as random weights. Raises
+    ValueError for towers that the layout has no place for: AIM v1's trunk, and the sigmoid loss's bias.
     """
     recipe = towers.recipe
     if not isinstance(recipe.encoder, EncoderRecipe):
@@ -110,18 +111,16 @@ def lit_config(towers: TwoTowers, end_id: int) -> dict[str, Any]:
     if recipe.loss == "sigmoid":
         raise ValueError("the LiT layout has no place for the bias of the sigmoid loss: train with --loss softmax")
     text = recipe.text
+    sizes = {theirs: getattr(text, ours) for ours, theirs in _TEXT_SIZES.items()}
+    named = {"": "aimv2", "vision_config": "aimv2_vision_model", "text_config": "aimv2_text_model"}
+    types = {part: {"model_type": kind} if model_type else {} for part, kind in named.items()}
     return {
-        "architectures": ["Aimv2Model"],
-        "model_type": "aimv2",
+        **({"architectures": ["Aimv2Model"]} if model_type else {}),
+        **types[""],
         "dtype": "float32",
         "projection_dim": recipe.shared_width,
-        "vision_config": {"model_type": "aimv2_vision_model", **transformers_config(recipe.encoder), "use_head": True},
-        "text_config": {
-            "model_type": "aimv2_text_model",
-            **{theirs: getattr(text, ours) for ours, theirs in _TEXT_SIZES.items()},
-            "rms_norm_eps": text.norm_eps,
-            "eos_token_id": end_id,
-        },
+        "vision_config": {**types["vision_config"], **transformers_config(recipe.encoder), "use_head": True},
+        "text_config": {**types["text_config"], **sizes, "rms_norm_eps": text.norm_eps, "eos_token_id": end_id},
     }
 
 
@@ -135,10 +134,14 @@ _TEXT_SIZES = {
 def read_towers(tensors: Mapping[str, Tensor], config: Mapping[str, Any], place: object) -> TwoTowers:
     """Two towers out of a file of the released layout and its configuration, without which the released sizes hold.
 
-    Raises ValueError where tensors are missing, left over or of another shape.
+    Raises ValueError where there is no text tower, or another kind of one, and where tensors are missing, left over or
+    of another shape.
     """
+    if not any(name.startswith(("text_encoder.", "text_model.")) for name in tensors):
+        raise ValueError(f"{place} holds no text tower: aimv2_lab.load_encoder reads its image encoder")
     names = LIT_NAMES["apple" if any(name.startswith("image_encoder.") for name in tensors) else "transformers"]
     vision, text = config.get("vision_config", {}), config.get("text_config", {})
+    check_kind(text, f"{place}: text_config")
     released = TextTowerRecipe()
     sizes = {ours: text.get(theirs, getattr(released, ours)) for ours, theirs in _TEXT_SIZES.items()}
     learned = names.towers[0].theirs + names.towers[0].names.theirs("positions")[0] in tensors
@@ -152,6 +155,9 @@ def read_towers(tensors: Mapping[str, Tensor], config: Mapping[str, Any], place:
     with torch.device("meta"):
         towers = TwoTowers(recipe)
     ours = towers.state_dict()
-    check_tensors(tensors, towers_to_theirs(ours, names), place, f"{names.library}'s LiT model's")
+    whose = f"{names.library}'s LiT model's" + (
+        "" if config else ", and the sizes the released ones: no config.json says"
+    )
+    check_tensors(tensors, towers_to_theirs(ours, names), place, whose)
     towers.load_state_dict(towers_from_theirs(tensors, ours, names), assign=True)
     return towers.float().eval()

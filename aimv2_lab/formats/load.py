@@ -8,7 +8,7 @@ names of the tensors; nothing is unpickled, and no code of a model is run.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from aimv2_lab.data.preprocessing import Preprocessing, evaluation_preprocessing
+from aimv2_lab.data.tokenizer import CaptionTokenizer, load_tokenizer
 from aimv2_lab.data.transforms import Scaled
 from aimv2_lab.formats.apple import recipe_of_shapes
 from aimv2_lab.formats.detect import check_tensors, find_layout
@@ -28,6 +29,7 @@ from aimv2_lab.formats.folder import (
     find_model,
     load_model,
     read_recipe,
+    read_shapes,
     read_tensors,
 )
 from aimv2_lab.formats.hub import fetched, is_hub_name
@@ -90,20 +92,28 @@ def recipe_of(path: str | Path) -> AnyRecipe:
     place = _place(path, None, None)
     if _is_ours(place):
         return read_recipe(find_model(place) / RECIPE_FILE)
-    encoder = load_encoder(path)
-    assert isinstance(encoder.recipe, EncoderRecipe)
+    config, shapes = _config(place), _tensors(place, read_shapes)
+    layout = find_layout(shapes, place)
+    sizes = _recipe(config, layout.stripped(shapes, place), layout.names, place)
     try:
         seen: Scaled = load_preprocessing(path)
     except FileNotFoundError:  # a file that lies alone
         seen = DataRecipe()
-    name = Path(path).name.removesuffix(".safetensors")
-    return Recipe(name, encoder.recipe, PAPER_DECODER, data=DataRecipe(mean=seen.mean, std=seen.std))
+    name = place.resolve().name if place.exists() and not is_hub_name(path) else Path(path).name
+    return Recipe(
+        name.removesuffix(".safetensors"), sizes, PAPER_DECODER, data=DataRecipe(mean=seen.mean, std=seen.std)
+    )
 
 
-def tokenizer_of(path: str | Path) -> str:
-    """What `load_tokenizer` is given for the towers at a path: the folder of the run's own, or the path itself."""
-    found = (Path(path), Path(path).parent.parent)  # a run folder, or a checkpoint in one
-    return next((str(run / TOKENIZER) for run in found if (run / TOKENIZER).is_dir()), str(path))
+def towers_tokenizer(
+    path: str | Path, revision: str | None = None, cache_dir: str | Path | None = None
+) -> CaptionTokenizer:
+    """The tokenizer of the towers that `load_towers` gives for the same arguments, with its begin token: the run's own,
+    or the directory's. Raises as `load_tokenizer` does."""
+    place = _place(path, revision, cache_dir)
+    run = place.parent.parent if place.parent.name == CHECKPOINTS else place
+    own = run / TOKENIZER
+    return load_tokenizer(str(own if own.is_dir() else place)).with_begin()
 
 
 def load_preprocessing(
@@ -181,7 +191,7 @@ def _has_head(config: Mapping[str, Any], tensors: Mapping[str, Tensor], names: N
 def _read_preprocessing(place: Path) -> Preprocessing:
     folder, config = place if place.is_dir() else place.parent, _config(place)
     if (folder / PROCESSOR_FILE).exists():
-        about = json.loads((folder / PROCESSOR_FILE).read_text())
+        about = _json(folder / PROCESSOR_FILE)
         return read_processor(about, _vision(config).get("patch_size", 14), folder / PROCESSOR_FILE)
     if "architecture" in config:
         return timm_preprocessing(config, folder / CONFIG_FILE)
@@ -200,28 +210,36 @@ def _config(place: Path) -> dict[str, Any]:
     """The configuration in or beside a place; empty for a file that lies alone."""
     file = (place if place.is_dir() else place.parent) / CONFIG_FILE
     if file.exists():
-        found = json.loads(file.read_text())
-        if isinstance(found, dict):
-            return found
-        raise ValueError(f"{file} holds no configuration")
+        return _json(file)
     return {}
 
 
-def _tensors(place: Path) -> dict[str, Tensor]:
+def _json(file: Path) -> dict[str, Any]:
+    """What a JSON file holds; raises ValueError naming it where that is no table."""
+    try:
+        found = json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file} is no JSON: {error}") from error
+    if isinstance(found, dict):
+        return found
+    raise ValueError(f"{file} holds no configuration")
+
+
+def _tensors(place: Path, read: Callable[[Path], dict[str, Tensor]] = read_tensors) -> dict[str, Tensor]:
     """All tensors of a file or directory, also of weights in several files; pickles raise ValueError."""
     if place.is_file():
         _refuse_pickle(place)
-        return read_tensors(place)
+        return read(place)
     if (place / MODEL_FILE).exists():
-        return read_tensors(place / MODEL_FILE)
+        return read(place / MODEL_FILE)
     if (place / PARTS_FILE).exists():
-        parts = {*json.loads((place / PARTS_FILE).read_text())["weight_map"].values()}
-        return {name: tensor for part in sorted(parts) for name, tensor in read_tensors(place / part).items()}
+        parts = {*_json(place / PARTS_FILE)["weight_map"].values()}
+        return {name: tensor for part in sorted(parts) for name, tensor in read(place / part).items()}
     for file in sorted(place.iterdir()):
         _refuse_pickle(file)
     raise FileNotFoundError(
         f"no weights in {place}: expected {MODEL_FILE} (or {PARTS_FILE}), or one of our run folders with "
-        f"{RECIPE_FILE} or {CHECKPOINTS}/"
+        f"{RECIPE_FILE} or {CHECKPOINTS}/. Of the hub's models safetensors alone are fetched: pickles are not read"
     )
 
 

@@ -19,7 +19,7 @@ import tyro
 from aimv2_lab.data.preprocessing import Preprocessing
 from aimv2_lab.data.tokenizer import load_tokenizer
 from aimv2_lab.formats.export import Format, export_encoder, export_towers
-from aimv2_lab.formats.load import load_encoder, load_preprocessing, load_towers, tokenizer_of
+from aimv2_lab.formats.load import load_encoder, load_preprocessing, load_towers, towers_tokenizer
 from aimv2_lab.launch.command import end_plainly
 from aimv2_lab.recipes.data import CLIP_MEAN, CLIP_STD
 
@@ -46,6 +46,8 @@ class ExportOptions:
     """The hub's cache, if not the usual one."""
     image_size: int | None = None
     """Pixels a side that a learned position table is resized to."""
+    head: bool = True
+    """Write the pooling head where there is one; timm has no place for it."""
     towers: bool = False
     """Both towers of a LiT run, or of a directory of that layout, and the tokenizer."""
     tokenizer: str = ""
@@ -58,16 +60,9 @@ def run_export(arguments: Sequence[str]) -> None:
     if options.towers:
         print(_export_towers(options))
         return
-    where = (options.checkpoint, options.revision, options.cache_dir, options.image_size)
-    encoder = load_encoder(*where)
-    try:
-        preprocessing, source = load_preprocessing(*where), "what the encoder came with"
-    except FileNotFoundError:  # a file that lies alone
-        size = encoder.recipe.image_size
-        preprocessing, source = (
-            Preprocessing(CLIP_MEAN, CLIP_STD, size, size),
-            f"CLIP's: {options.checkpoint} says none",
-        )
+    encoder = load_encoder(options.checkpoint, options.revision, options.cache_dir, options.image_size)
+    encoder.head = encoder.head if options.head else None
+    preprocessing, source = _seen(options, encoder.recipe.image_size)
     export_encoder(encoder, preprocessing, options.to, options.folder)
     sizes, folder = encoder.recipe, str(options.folder)
     head = "with" if encoder.head is not None else "without"
@@ -76,13 +71,24 @@ def run_export(arguments: Sequence[str]) -> None:
     print(f"load it by {LOADED_BY[options.to].format(folder=folder, local=f'local-dir:{folder}')}")
 
 
+def _seen(options: ExportOptions, size: int) -> tuple[Preprocessing, str]:
+    """What pictures go through, and who says so."""
+    try:
+        where = (options.checkpoint, options.revision, options.cache_dir, options.image_size)
+        return load_preprocessing(*where), "what the encoder came with"
+    except FileNotFoundError:  # a file that lies alone
+        return Preprocessing(CLIP_MEAN, CLIP_STD, size, size), f"CLIP's: {options.checkpoint} says none"
+
+
 def _export_towers(options: ExportOptions) -> str:
     """Write both towers, and say how they are loaded."""
-    if options.to == "timm" or options.image_size is not None:
-        raise ValueError("two towers are written --to transformers or --to apple, and their positions as they are")
+    if options.to == "timm" or options.image_size is not None or not options.head:
+        raise ValueError("two towers are written --to transformers or --to apple, with their head and positions")
     where = (options.checkpoint, options.revision, options.cache_dir)
-    towers, preprocessing = load_towers(*where), load_preprocessing(*where)
-    tokenizer = load_tokenizer(options.tokenizer or tokenizer_of(options.checkpoint)).with_begin()
+    towers = load_towers(*where)
+    preprocessing, _ = _seen(options, towers.recipe.encoder.image_size)
+    own = options.tokenizer
+    tokenizer = load_tokenizer(own).with_begin() if own else towers_tokenizer(*where)
     export_towers(towers, tokenizer, preprocessing, options.to, options.folder)
     by = "transformers.AutoModel.from_pretrained({!r}, attn_implementation='eager') and attention masks"
     by = by if options.to == "transformers" else "aimv2_lab.formats.load.load_towers({!r})"

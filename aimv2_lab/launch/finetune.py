@@ -16,10 +16,12 @@ from typing import Annotated
 
 import tyro
 
+from aimv2_lab.formats.load import recipe_of
 from aimv2_lab.launch.command import end_plainly, speaks, train_as_launched
 from aimv2_lab.launch.start import Choice, start_recipe
 from aimv2_lab.recipes import FinetuneRecipe
-from aimv2_lab.training.finetune import MODEL, finetune, finetune_recipe
+from aimv2_lab.recipes.continuations import FinetuneMethod, finetune_recipe
+from aimv2_lab.training.finetune import MODEL, finetune
 from aimv2_lab.training.run.folder import read_metrics
 
 PROGRAM = "python -m aimv2_lab.launch.finetune"
@@ -41,11 +43,15 @@ class FinetuneOptions:
 
 def read_options(arguments: Sequence[str]) -> FinetuneOptions:
     """The options of a command line: the checkpoint's recipe, on the data named, with the fields set beside it."""
-    found, data, rest = start_recipe(arguments, PROGRAM, __doc__, METHODS, finetune_recipe)
+    found, data, rest = start_recipe(arguments, PROGRAM, __doc__, METHODS, _recipe)
     if not data:
         raise ValueError("name labelled pictures: --data FOLDER, FILE, HUB_NAME or SOURCES.json")
     default = FinetuneOptions(found, data)
     return tyro.cli(FinetuneOptions, default=default, args=rest, prog=PROGRAM, console_outputs=speaks())
+
+
+def _recipe(start: str, method: FinetuneMethod) -> FinetuneRecipe:
+    return finetune_recipe(start, recipe_of(start), method)
 
 
 def run_finetuning(options: FinetuneOptions) -> None:

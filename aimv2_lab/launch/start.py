@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from aimv2_lab.launch.command import read_mixture
+from aimv2_lab.formats.folder import RECIPE_FILE, read_recipe
+from aimv2_lab.launch.command import with_data
 from aimv2_lab.recipes import ContrastiveRecipe, DistillationRecipe, FinetuneRecipe
+from aimv2_lab.training.run.folder import is_run
 
 RecipeT = TypeVar("RecipeT", FinetuneRecipe, ContrastiveRecipe, DistillationRecipe)
 
@@ -29,8 +32,10 @@ def start_recipe(
 ) -> tuple[RecipeT, str, list[str]]:
     """The recipe that `make` gives for a checkpoint and the choice, on the data of --data; that data; other arguments.
 
-    Without --data the recipe's own data stay. Ends the program with usage where the checkpoint is missing.
+    Without --data the recipe's own data stay. A run that is resumed has its recipe in its folder, and needs neither
+    checkpoint nor choice; else the program ends with usage where no checkpoint is named.
     """
+    begun: RecipeT | None = _begun(arguments)
     own = argparse.ArgumentParser(
         prog=program,
         description=description,
@@ -38,14 +43,20 @@ def start_recipe(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=f"--{checkpoint}" not in " ".join(arguments),
     )
-    own.add_argument(f"--{checkpoint}", dest="checkpoint", required=True)
+    own.add_argument(f"--{checkpoint}", dest="checkpoint", required=begun is None)
     own.add_argument(f"--{choice.name}", dest="choice", choices=choice.values, default=choice.values[0])
     own.add_argument("--data", default="")
     own.add_argument("--local_rank", help=argparse.SUPPRESS)  # deepspeed's launcher adds it
     named, rest = own.parse_known_args(arguments)
-    found = make(named.checkpoint, named.choice)
-    if named.data.endswith(".json"):
-        found = found.change({"data.mixture": read_mixture(named.data)})
-    elif named.data:
-        found = found.change({"data.source": named.data})
-    return found, named.data, rest
+    found = make(named.checkpoint, named.choice) if begun is None else begun
+    return with_data(found, named.data) if named.data else found, named.data, rest
+
+
+def _begun(arguments: Sequence[str]) -> Any:
+    """The recipe of the run that is to be gone on with, None where there is none yet."""
+    own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    own.add_argument("--run", type=Path)
+    own.add_argument("--resume", action="store_true")
+    named, _ = own.parse_known_args(arguments)
+    there = named.resume and named.run is not None and is_run(named.run)
+    return read_recipe(named.run / RECIPE_FILE) if there else None

@@ -49,13 +49,3 @@ class TextTower(nn.Module):
         for block in self.blocks:
             x = block(x, causal=True)
         return self.norm(x)
-
-
-def end_places(tokens: Tensor, end_id: int) -> Tensor:
-    """The place (B,) of the first end token of every text (B, T); raises ValueError, naming the row, where one has
-    none."""
-    ends = tokens == end_id
-    missing = (~ends.any(dim=1)).nonzero()[:, 0].tolist()
-    if missing:
-        raise ValueError(f"text {missing[0]} has no end token {end_id}: a text tower reads a text at its end")
-    return ends.int().argmax(dim=1)

@@ -14,7 +14,7 @@ from aimv2_lab.model.pooling import PoolingHead
 from aimv2_lab.model.text_tower import TextTower
 from aimv2_lab.recipes import ContrastiveRecipe
 
-SCALE_CAP = 100.0  # of the logit scale under the softmax loss (released code; CLIP)
+SCALE_CAP = 100.0  # of the logit scale under the softmax loss; beyond it the scale has no gradient (released code)
 # Where the logit scale and the bias start: CLIP's 1 / 0.07, SigLIP's 10 and -10.
 _STARTS = {"softmax": (math.log(1 / 0.07), 0.0), "sigmoid": (math.log(10), -10.0)}
 

@@ -1,4 +1,4 @@
-"""Models as a run begins with them that goes on from a trained encoder, and what of them is trained."""
+"""How a run begins that goes on from a trained encoder, and what of its model is trained."""
 
 from __future__ import annotations
 
@@ -9,54 +9,42 @@ from aimv2_lab.model.adapters import add_adapters
 from aimv2_lab.model.classifier import Classifier
 from aimv2_lab.model.distillation import Distillation
 from aimv2_lab.model.encoder import VisionEncoder
+from aimv2_lab.model.models import AnyModel
 from aimv2_lab.model.two_towers import TwoTowers
-from aimv2_lab.recipes import ContrastiveRecipe, DistillationRecipe, EncoderRecipe, FinetuneRecipe, TrunkRecipe
+from aimv2_lab.recipes import EncoderRecipe, TrunkRecipe
 
 
-def build_classifier(recipe: FinetuneRecipe) -> Classifier:
-    """The encoder of `recipe.start` under a head drawn from torch's generator; what is not trained needs no gradient.
+def begin(model: AnyModel) -> None:
+    """Give a model, in place, the trained encoder that its recipe names as start or teacher, where it names one.
 
-    Raises FileNotFoundError where there is no checkpoint, ValueError where its encoder is another than the recipe's.
+    Raises FileNotFoundError where there is no checkpoint, ValueError where its encoder is another than the recipe's,
+    and for an image tower that is to stay frozen without a start.
     """
-    classifier = Classifier(recipe)
-    _begin(classifier.encoder, recipe.start)
-    if recipe.method == "lora":
-        add_adapters(classifier.encoder, recipe)
-    elif recipe.method == "frozen":
-        classifier.encoder.requires_grad_(False)
-    return classifier
-
-
-def build_two_towers(recipe: ContrastiveRecipe) -> TwoTowers:
-    """Towers drawn from torch's generator, the image tower's encoder from `recipe.start` where that is named.
-
-    Raises as `build_classifier` does, and ValueError for a frozen image tower without a start.
-    """
-    if recipe.image_tower == "frozen" and not recipe.start:
+    if isinstance(model, Distillation):
+        _load(model.teacher, model.recipe.teacher)
+    elif isinstance(model, Classifier) or (isinstance(model, TwoTowers) and model.recipe.start):
+        _load(model.encoder, model.recipe.start)
+    elif isinstance(model, TwoTowers) and model.recipe.image_tower == "frozen":
         raise ValueError(
-            f"recipe {recipe.name} freezes its image tower and names no start: add --start CHECKPOINT, a checkpoint or "
-            "run folder, or --image-tower trained"
+            f"recipe {model.recipe.name} freezes its image tower and names no start: add --start CHECKPOINT, all that "
+            "aimv2_lab.load_encoder reads, or --image-tower trained"
         )
-    towers = TwoTowers(recipe)
-    if recipe.start:
-        _begin(towers.encoder, recipe.start)
-    if recipe.image_tower == "frozen":
-        towers.encoder.requires_grad_(False)
-        assert towers.encoder.head is not None
-        towers.encoder.head.requires_grad_(True)
-    return towers
 
 
-def build_distillation(recipe: DistillationRecipe) -> Distillation:
-    """A student drawn from torch's generator beside the frozen encoder of `recipe.teacher`; raises as
-    `build_classifier` does."""
-    distillation = Distillation(recipe)
-    _begin(distillation.teacher, recipe.teacher)
-    return distillation
+def freeze(model: AnyModel) -> None:
+    """Have what is not trained need no gradient, and give LoRA its adapters, drawn from torch's generator."""
+    if isinstance(model, Classifier) and model.recipe.method == "lora":
+        add_adapters(model.encoder, model.recipe)
+    elif isinstance(model, Classifier) and model.recipe.method == "frozen":
+        model.encoder.requires_grad_(False)
+    elif isinstance(model, TwoTowers) and model.recipe.image_tower == "frozen":
+        model.encoder.requires_grad_(False)
+        assert model.encoder.head is not None
+        model.encoder.head.requires_grad_(True)
 
 
-def _begin(encoder: VisionEncoder, start: str) -> None:
-    """Give an encoder the weights of a checkpoint's, in place; raises ValueError where that one is another.
+def _load(encoder: VisionEncoder, start: str) -> None:
+    """Give an encoder the weights of another.
 
     A pooling head goes on where both have one, and begins anew where the encoder alone has one.
     """
@@ -64,8 +52,8 @@ def _begin(encoder: VisionEncoder, start: str) -> None:
     found = _resized(trained.recipe, encoder.recipe.image_size)
     if found != encoder.recipe:
         raise ValueError(
-            f"{start!r} has the encoder {trained.recipe}, the recipe {encoder.recipe}: leave the fields of "
-            "encoder as the checkpoint has them (image_size is free with sine-cosine positions)"
+            f"{start!r} has the encoder {trained.recipe}, the recipe {encoder.recipe}: leave the fields of encoder as "
+            "the checkpoint has them (image_size is free with sine-cosine positions)"
         )
     head = {name: weight for name, weight in encoder.state_dict().items() if name.startswith("head.")}
     weights = {name: weight for name, weight in trained.state_dict().items() if head or not name.startswith("head.")}

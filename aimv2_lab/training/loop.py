@@ -21,9 +21,12 @@ from aimv2_lab.data.tokenizer import CaptionTokenizer, load_tokenizer
 from aimv2_lab.formats.folder import TOKENIZER
 from aimv2_lab.model.aimv1 import AIMv1
 from aimv2_lab.model.aimv2 import AIMv2
+from aimv2_lab.model.classifier import Classifier
+from aimv2_lab.model.distillation import Distillation
 from aimv2_lab.model.models import AnyModel, model_of
+from aimv2_lab.model.two_towers import TwoTowers
 from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe, ContrastiveRecipe, DistillationRecipe, FinetuneRecipe, Recipe
-from aimv2_lab.training.beginnings import build_classifier, build_distillation, build_two_towers
+from aimv2_lab.training.beginnings import begin, freeze
 from aimv2_lab.training.engine import Engine, LocalEngine, pick_device
 from aimv2_lab.training.feed import Feed
 from aimv2_lab.training.ranks import ALONE, Ranks
@@ -64,23 +67,30 @@ class RunData:
 
 
 @overload
-def build_model(recipe: Recipe) -> AIMv2: ...
+def build_model(recipe: Recipe, goes_on: bool = False) -> AIMv2: ...
 @overload
-def build_model(recipe: AIMv1Recipe) -> AIMv1: ...
+def build_model(recipe: AIMv1Recipe, goes_on: bool = False) -> AIMv1: ...
 @overload
-def build_model(recipe: AnyRecipe) -> AnyModel: ...
-def build_model(recipe: AnyRecipe) -> AnyModel:
+def build_model(recipe: FinetuneRecipe, goes_on: bool = False) -> Classifier: ...
+@overload
+def build_model(recipe: ContrastiveRecipe, goes_on: bool = False) -> TwoTowers: ...
+@overload
+def build_model(recipe: DistillationRecipe, goes_on: bool = False) -> Distillation: ...
+@overload
+def build_model(recipe: AnyRecipe, goes_on: bool = False) -> AnyModel: ...
+def build_model(recipe: AnyRecipe, goes_on: bool = False) -> AnyModel:
     """A freshly drawn model; the same for the same seed, whatever was drawn before.
 
-    Where the recipe has a start or a teacher, with its encoder; raises as `training.beginnings` does.
+    Where the recipe has a start or a teacher, with its encoder, which raises as `begin` does; unless the run `goes_on`,
+    whose checkpoint has all weights: then neither need be there any more.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.training.seed)
-        if isinstance(recipe, FinetuneRecipe):
-            return build_classifier(recipe)
-        if isinstance(recipe, DistillationRecipe):
-            return build_distillation(recipe)
-        return build_two_towers(recipe) if isinstance(recipe, ContrastiveRecipe) else model_of(recipe)
+        model = model_of(recipe)
+        if not goes_on:
+            begin(model)
+        freeze(model)
+        return model
 
 
 def open_data(recipe: AnyRecipe, run: Path | None = None) -> RunData:
@@ -105,8 +115,9 @@ def _open_tokenizer(recipe: Captioned, source: MixedSource, run: Path | None) ->
         tokenizer = load_tokenizer(str(run / TOKENIZER))
     else:
         tokenizer = load_tokenizer(recipe.data.tokenizer, recipe.vocabulary, lambda: _captions(source))
-    tokenizer.check_vocabulary(recipe.vocabulary)
-    return tokenizer.with_begin() if isinstance(recipe, ContrastiveRecipe) else tokenizer
+    paired = isinstance(recipe, ContrastiveRecipe)
+    tokenizer.check_vocabulary(recipe.vocabulary, "text.vocabulary" if paired else "decoder.vocabulary")
+    return tokenizer.with_begin() if paired else tokenizer
 
 
 def _captions(source: MixedSource) -> list[str]:
@@ -137,7 +148,7 @@ def pretrain(
     begun, checkpoint = ranks.together(lambda: (is_run(run), find_checkpoint(run, recipe, resume)))
     data = ranks.one_first(lambda: open_data(recipe, run))
     ranks.agree(ranks.together(lambda: in_common(recipe, data.identity, data.tokenizer, checkpoint)))
-    engine = ranks.together(lambda: make_engine(build_model(recipe), recipe, ranks))
+    engine = ranks.together(lambda: make_engine(build_model(recipe, goes_on=checkpoint is not None), recipe, ranks))
     # What cannot be read fails here, before anything is written.
     ranks.together(lambda: (data.training[0], data.validation[0]))
     if begun:

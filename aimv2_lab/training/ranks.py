@@ -59,6 +59,14 @@ class Ranks:
         distributed.all_gather_object(found, value, group=self.group)
         return found
 
+    def to_first(self, value: Result) -> list[Result] | None:
+        """Every rank's value, on the first rank; None on the others."""
+        if self.size == 1:
+            return [value]
+        found: list[Any] | None = [None] * self.size if self.is_first else None
+        distributed.gather_object(value, found, group=self.group)
+        return found
+
     def joined(self, values: Sequence[Result]) -> list[Result]:
         """Every rank's values, one rank's after the other's, on every rank."""
         return [value for of_rank in self.gather(values) for value in of_rank]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +15,10 @@ from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
 from aimv2_lab.data.preprocessing import Preprocessing
 from aimv2_lab.data.tokenizer import load_tokenizer
-from aimv2_lab.formats.export import LitFormat, export_towers
-from aimv2_lab.formats.load import load_encoder, load_towers, tokenizer_of
+from aimv2_lab.formats.export import LitFormat, export_encoder, export_towers
+from aimv2_lab.formats.load import load_encoder, load_towers, towers_tokenizer
 from aimv2_lab.launch.export import run_export
 from aimv2_lab.lessons.wide import draw_wide_weights
-from aimv2_lab.model.text_tower import end_places
 from aimv2_lab.model.two_towers import TwoTowers
 from aimv2_lab.recipes import TextTowerRecipe
 from aimv2_lab.recipes.data import CLIP_MEAN, CLIP_STD
@@ -53,11 +55,11 @@ def test_transformers_reads_every_tensor_and_says_the_same(towers: TwoTowers, fo
     pixels = AutoImageProcessor.from_pretrained(folder, backend="pil")(image, return_tensors="pt")["pixel_values"]
     torch.testing.assert_close(SEEN(image)[None], pixels, rtol=0, atol=1e-6)
     texts = AutoTokenizer.from_pretrained(folder)(TEXTS, padding=True, return_tensors="pt")
-    tokens, _ = TOKENIZER.encode(TEXTS, 40)
+    tokens, counted = TOKENIZER.encode(TEXTS, 40)
     assert torch.equal(texts["input_ids"], tokens)
     with torch.no_grad():
         said = theirs.eval()(tokens, pixels, texts["attention_mask"])
-        mine = towers(SEEN(image)[None], tokens, end_places(tokens, TOKENIZER.end_id))
+        mine = towers(SEEN(image)[None], tokens, counted.sum(dim=1) - 1)
     assert_close(mine.images, said.image_embeds)
     assert_close(mine.texts, said.text_embeds)
     assert_close(mine.scale * mine.images @ mine.texts.T, said.logits_per_image)
@@ -65,9 +67,9 @@ def test_transformers_reads_every_tensor_and_says_the_same(towers: TwoTowers, fo
 
 def test_the_trap_without_a_mask_transformers_text_tower_is_not_causal(towers: TwoTowers, folder: Path) -> None:
     theirs = AutoModel.from_pretrained(folder).eval()  # as a user would: the default attention
-    tokens, _ = TOKENIZER.encode(TEXTS[:1], 40)
+    tokens, counted = TOKENIZER.encode(TEXTS[:1], 40)
     with torch.no_grad():
-        mine = towers.embed_texts(tokens, end_places(tokens, TOKENIZER.end_id))
+        mine = towers.embed_texts(tokens, counted.sum(dim=1) - 1)
         for mask in (None, torch.ones_like(tokens)):
             said = theirs.get_text_features(tokens, attention_mask=mask).pooler_output
             assert (torch.nn.functional.normalize(said, dim=-1) - mine).abs().max() > 0.01
@@ -121,8 +123,62 @@ def test_a_run_is_exported_with_its_tokenizer(tmp_path: Path, capsys: pytest.Cap
     pretrain(recipe, tmp_path / "run")
     run_export(["--to", "transformers", "--towers", str(tmp_path / "run"), str(tmp_path / "out")])
     assert "attn_implementation='eager'" in capsys.readouterr().out
-    assert tokenizer_of(tmp_path / "run") == str(tmp_path / "run/tokenizer")
+    assert torch.equal(towers_tokenizer(tmp_path / "run").encode(TEXTS, 40)[0], TOKENIZER.encode(TEXTS, 40)[0])
     ours, again = load_towers(tmp_path / "run"), load_towers(tmp_path / "out")
-    tokens, _ = load_tokenizer(str(tmp_path / "out")).encode(TEXTS, 40)
-    ends = end_places(tokens, TOKENIZER.end_id)
+    tokens, counted = towers_tokenizer(tmp_path / "out").encode(TEXTS, 40)
+    ends = counted.sum(dim=1) - 1
     assert torch.equal(ours.embed_texts(tokens, ends), again.embed_texts(tokens, ends))
+
+
+def test_apples_names_are_no_model_of_transformers(towers: TwoTowers, tmp_path: Path) -> None:
+    """With a model_type it would read the directory as a model of random weights, without an error."""
+    export_towers(towers, TOKENIZER, SEEN, "apple", tmp_path / "out")
+    with pytest.raises(ValueError, match="model_type"):
+        AutoModel.from_pretrained(tmp_path / "out")
+    config = json.loads((tmp_path / "out/config.json").read_text())
+    assert not any("model_type" in part for part in (config, config["vision_config"], config["text_config"]))
+
+
+def test_a_begin_token_that_is_the_end_token_is_left_out(towers: TwoTowers, tmp_path: Path) -> None:
+    """As GPT-2's: transformers would read every text at its first end token, the begin."""
+    known = replace(TOKENIZER, tokenizer=copy.deepcopy(TOKENIZER.tokenizer))
+    known.tokenizer.bos_token = known.tokenizer.eos_token
+    assert known.with_begin().begin_id is None
+    known.tokenizer.bos_token = "<unk>"
+    begun = known.with_begin()
+    tokens, _ = begun.encode(TEXTS, 40)
+    assert begun.begin_id is not None and (tokens[:, 0] == begun.begin_id).all() and begun.decode(tokens[2]) == "a dot."
+    export_towers(towers, begun, SEEN, "transformers", tmp_path / "out")
+    assert torch.equal(
+        AutoTokenizer.from_pretrained(tmp_path / "out")(TEXTS, padding=True, return_tensors="pt")["input_ids"], tokens
+    )
+
+
+def test_tokenizers_that_files_cannot_say_are_refused(towers: TwoTowers, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot be written so that transformers"):
+        export_towers(towers, replace(TOKENIZER, cleans=True), SEEN, "transformers", tmp_path / "out")
+    unpadded = replace(TOKENIZER, tokenizer=copy.deepcopy(TOKENIZER.tokenizer), pad_id=TOKENIZER.end_id)
+    unpadded.tokenizer.pad_token = None
+    export_towers(towers, unpadded, SEEN, "transformers", tmp_path / "padded")
+    assert AutoTokenizer.from_pretrained(tmp_path / "padded").pad_token == "</s>"
+
+
+def test_the_head_stays_away_where_timm_has_no_place_for_it(folder: Path, tmp_path: Path) -> None:
+    command = ["--to", "timm", str(folder), str(tmp_path / "out")]
+    with pytest.raises(ValueError, match="head"), pytest.warns(UserWarning, match="image encoder alone"):
+        run_export(command)
+    with pytest.warns(UserWarning, match="image encoder alone"):
+        run_export([*command, "--no-head"])
+    assert load_encoder(tmp_path / "out").head is None
+
+
+def test_other_towers_are_refused_by_name(towers: TwoTowers, folder: Path, tmp_path: Path) -> None:
+    export_encoder(towers.encoder, SEEN, "transformers", tmp_path / "image")
+    with pytest.raises(ValueError, match="holds no text tower"):
+        load_towers(tmp_path / "image")
+    shutil.copytree(folder, tmp_path / "other")
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["hidden_act"] = "gelu"
+    (tmp_path / "other/config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="text_config: hidden_act = 'gelu'"):
+        load_towers(tmp_path / "other")

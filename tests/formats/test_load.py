@@ -218,8 +218,8 @@ def test_aim_v1_is_refused_by_name(tmp_path: Path) -> None:
     ("fields", "message"),
     [
         ({"model_type": "vit"}, "model_type = 'vit' describes no AIMv2 encoder"),
-        ({"qkv_bias": True}, "qkv_bias = True; AIMv2's encoder has False"),
-        ({"hidden_act": "gelu"}, "hidden_act = 'gelu'; AIMv2's encoder has 'silu'"),
+        ({"qkv_bias": True}, "qkv_bias = True; AIMv2 has False"),
+        ({"hidden_act": "gelu"}, "hidden_act = 'gelu'; AIMv2 has 'silu'"),
         ({"image_size": [56, 84]}, r"image_size = \[56, 84\]; it must be a whole number"),
         ({"architecture": "vit_base_patch16_224"}, "is none of timm's AIMv2 encoders"),
         ({"is_native": True}, r"1 unexpected \(embeddings\.position_embedding\.weight\)"),

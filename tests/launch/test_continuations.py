@@ -16,6 +16,7 @@ from aimv2_lab.formats.load import load_towers
 from aimv2_lab.launch import distil, finetune, lit
 from aimv2_lab.training.run.folder import read_metrics
 from tests.training.finetune_toy import TUNING, checkpoint
+from tests.training.toy import SMALL
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +94,29 @@ def test_all_of_them_start_from_what_other_libraries_wrote(start: Path, tmp_path
     lit.run_lit(towers)
     images = torch.randn(2, 3, 24, 24)
     assert torch.equal(load_towers(run).encoder(images), load_encoder(start)(images))
+
+
+def test_a_resumed_run_has_its_recipe_in_its_folder(start: Path, tmp_path: Path) -> None:
+    run = ["--run", str(tmp_path / "run")]
+    first = lit.read_options(["--start", str(start), "--size", "tiny", "--data", "world:easy:64", *quick(), *run])
+    lit.run_lit(first)
+    again = lit.read_options([*run, "--resume", "--data", "world:easy:64", "--training.log-every", "2"])
+    assert again.recipe == first.recipe.change({"training.log_every": 2}) and again.resume
+
+
+def test_a_folder_of_the_mixture_is_read_as_pretrain_reads_it(start: Path, tmp_path: Path) -> None:
+    for name in ("dfn/shards", "coyo/shards", "datacomp_1b/shards"):
+        (tmp_path / name).mkdir(parents=True)
+    placed = lit.read_options(["--start", str(start), "--data", str(tmp_path)]).recipe.data
+    assert [part.source for part in placed.mixture] == [
+        f"{tmp_path}/{name}/shards" for name in ("dfn", "coyo", "datacomp_1b")
+    ]
+
+
+def test_columns_and_limits_of_the_start_are_not_carried_along(tmp_path: Path) -> None:
+    labelled = checkpoint(
+        tmp_path / "labelled", SMALL.change({"data.caption_column": "label", "data.at_least": ["w=2"]})
+    )
+    for size in ("released", "tiny"):
+        data = lit.read_options(["--start", str(labelled), "--size", size]).recipe.data
+        assert (data.caption_column, data.at_least) == ("", ())

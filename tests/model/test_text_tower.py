@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aimv2_lab.model.text_tower import TextTower, end_places
+from aimv2_lab.model.text_tower import TextTower
 from aimv2_lab.recipes import TextTowerRecipe
 
 RECIPE = TextTowerRecipe(width=32, depth=2, heads=2, hidden=48, vocabulary=20, text_tokens=9)
@@ -39,15 +39,12 @@ def test_a_text_is_the_same_alone_and_behind_any_padding(tower: TextTower) -> No
 
 def test_the_vector_is_that_of_the_end_token(tower: TextTower) -> None:
     tokens = torch.tensor([[4, 7, END, END], [4, 5, 6, END]])
-    ends = end_places(tokens, END)
-    assert ends.tolist() == [2, 3]
+    ends = torch.tensor([2, 3])
     states = tower.states(tokens)
     assert torch.equal(tower(tokens, ends), torch.stack([states[0, 2], states[1, 3]]))
 
 
 def test_what_cannot_be_read_is_named(tower: TextTower) -> None:
-    with pytest.raises(ValueError, match="text 1 has no end token 1"):
-        end_places(torch.tensor([[4, END], [4, 5]]), END)
     with pytest.raises(ValueError, match="10 text tokens exceed the tower's 9"):
         tower.states(torch.zeros(1, 10, dtype=torch.long))
 

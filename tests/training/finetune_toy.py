@@ -9,8 +9,9 @@ from typing import Any, Literal
 import torch
 
 from aimv2_lab.formats.folder import save_model
+from aimv2_lab.formats.load import recipe_of
 from aimv2_lab.recipes import AnyRecipe, FinetuneRecipe
-from aimv2_lab.training.finetune import finetune_recipe
+from aimv2_lab.recipes.continuations import finetune_recipe
 from aimv2_lab.training.loop import build_model
 from tests.training.toy import SMALL
 
@@ -42,4 +43,4 @@ TUNING: Mapping[str, Any] = {
 
 def tuning(start: Path, method: Literal["full", "lora", "frozen"], **changes: Any) -> FinetuneRecipe:
     """The recipe that tunes a checkpoint in six steps."""
-    return finetune_recipe(str(start), method).change({**TUNING, **changes})
+    return finetune_recipe(str(start), recipe_of(start), method).change({**TUNING, **changes})

@@ -109,3 +109,17 @@ def test_a_recipe_is_read_back_and_what_cannot_be_is_refused() -> None:
         paired(training__batch_size=1, training__micro_batch_size=1)
     with pytest.raises(ValueError, match="contrastive runs have adamw alone"):
         paired(training__optimizer="muon")
+
+
+def test_a_run_goes_on_without_its_start(tmp_path: Path) -> None:
+    (tmp_path / "start").mkdir()
+    save_model(tmp_path / "start", build_model(paired(training__seed=5)))
+    recipe = paired(start=str(tmp_path / "start"), image_tower="frozen", **QUICK)
+    pretrain(recipe, tmp_path / "run")
+    whole = [row["total"] for row in read_metrics(tmp_path / "run", "train")]
+    (tmp_path / "start").rename(tmp_path / "elsewhere")
+    for number, place in enumerate(("start", "elsewhere")):
+        (tmp_path / "run/checkpoints/step-00000006").rename(tmp_path / f"gone {number}")
+        model = pretrain(recipe.change({"start": str(tmp_path / place)}), tmp_path / "run", resume=True).model
+        assert not any(p.requires_grad for n, p in model.encoder.named_parameters() if not n.startswith("head."))
+        assert [row["total"] for row in read_metrics(tmp_path / "run", "train")] == whole

@@ -16,9 +16,9 @@ from aimv2_lab.formats.folder import RECIPE_FILE, load_model, read_recipe
 from aimv2_lab.model.aimv1 import AIMv1Trunk
 from aimv2_lab.model.classifier import Classifier
 from aimv2_lab.recipes import FinetuneRecipe, any_recipe_from_json
-from aimv2_lab.training.beginnings import build_classifier
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.finetune import MODEL, finetune, save_classifier
+from aimv2_lab.training.loop import build_model
 from aimv2_lab.training.optimizers.building import build_optimizer, set_learning_rate
 from aimv2_lab.training.run.folder import read_metrics
 from aimv2_lab.training.step import batch_losses, loss_counts
@@ -56,7 +56,7 @@ def rates(model: Classifier, recipe: FinetuneRecipe) -> dict[str, float]:
 
 def test_lower_layers_learn_slower(start: Path) -> None:
     recipe = tuning(start, "full", classes=FIVE, layer_decay=0.5)
-    found = rates(build_classifier(recipe), recipe)
+    found = rates(build_model(recipe), recipe)
     for name, rate in found.items():
         if name.startswith("encoder.blocks."):
             expected = {0: 0.25, 1: 0.5}[int(name.split(".")[2])]
@@ -68,7 +68,7 @@ def test_lower_layers_learn_slower(start: Path) -> None:
 
 def test_what_decays_is_what_decays_in_pre_training(start: Path) -> None:
     recipe = tuning(start, "full", classes=FIVE)
-    model = build_classifier(recipe)
+    model = build_model(recipe)
     decayed = {
         p for g in build_optimizer(model, recipe.training).param_groups if g["weight_decay"] for p in g["params"]
     }
@@ -80,7 +80,7 @@ def test_what_decays_is_what_decays_in_pre_training(start: Path) -> None:
 @pytest.mark.parametrize("method", ["lora", "frozen"])
 def test_adapters_and_head_alone_have_one_rate(method: Method, start: Path) -> None:
     recipe = tuning(start, method, classes=FIVE)
-    assert set(rates(build_classifier(recipe), recipe).values()) == {1.0}
+    assert set(rates(build_model(recipe), recipe).values()) == {1.0}
 
 
 def changed(run: Path, start: Path) -> set[str]:
@@ -103,7 +103,7 @@ def test_exactly_what_is_to_be_trained_changes(finished: Path, start: Path) -> N
 
 def test_lora_starts_as_the_checkpoint_and_trains_adapters_in_its_checkpoints(finished: Path, start: Path) -> None:
     images = torch.randn(2, 3, 24, 24, generator=torch.Generator().manual_seed(0))
-    adapted = build_classifier(tuning(start, "lora", classes=FIVE)).encoder
+    adapted = build_model(tuning(start, "lora", classes=FIVE)).encoder
     assert torch.equal(adapted(images), load_encoder(start)(images))
     saved = load_file(finished / "lora/checkpoints/step-00000006/model.safetensors")
     original = load_encoder(start).state_dict()
@@ -148,7 +148,7 @@ def test_micro_batches_change_nothing(start: Path) -> None:
     labelled = type(batch)(
         batch.images, batch.tokens[:, :1] % 5, torch.ones(8, 1, dtype=torch.bool), batch.prefix_lengths, batch.keys
     )
-    model = build_classifier(recipe)
+    model = build_model(recipe)
     torch.nn.init.normal_(model.head.weight)
     counts = loss_counts(labelled, recipe)
     assert counts.tokens == 8
@@ -177,17 +177,17 @@ def test_aim_v1s_trunk_is_a_start_too(tmp_path: Path) -> None:
 
 
 def test_pictures_of_another_size_where_positions_allow_it(start: Path) -> None:
-    model = build_classifier(tuning(start, "full", classes=FIVE, **{"encoder.image_size": 36}))
+    model = build_model(tuning(start, "full", classes=FIVE, **{"encoder.image_size": 36}))
     assert model(torch.zeros(1, 3, 36, 36)).shape == (1, 5)
 
 
 def test_a_start_that_is_none_or_another_is_refused(start: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+    with pytest.raises(FileNotFoundError, match="no weights in"):
         tuning(tmp_path, "full")
     with pytest.raises(ValueError, match=r"has the encoder .*leave the fields of encoder"):
-        build_classifier(tuning(start, "full", classes=FIVE, **{"encoder.depth": 1}))
+        build_model(tuning(start, "full", classes=FIVE, **{"encoder.depth": 1}))
     with pytest.raises(ValueError, match="classes is empty"):
-        build_classifier(tuning(start, "full"))
+        build_model(tuning(start, "full"))
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_classifier_is_there_until_the_next_one_is_whole(
     start: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, recipe = tmp_path / MODEL, tuning(start, "full", classes=FIVE)
-    first, second = (build_classifier(recipe.change({"classes": FIVE[:n]})) for n in (4, 5))
+    first, second = (build_model(recipe.change({"classes": FIVE[:n]})) for n in (4, 5))
     save_classifier(folder, first.recipe, first.state_dict())
     with monkeypatch.context() as broken, pytest.raises(OSError, match="full"):
         broken.setattr("aimv2_lab.training.finetune.save_weights", full_disk)
@@ -235,7 +235,7 @@ def full_disk(*_: object) -> None:
 
 def test_frozen_weights_get_no_gradient_and_no_optimizer_state(start: Path) -> None:
     recipe = tuning(start, "lora", classes=FIVE)
-    engine = LocalEngine(build_classifier(recipe), recipe.training, torch.device("cpu"))
+    engine = LocalEngine(build_model(recipe), recipe.training, torch.device("cpu"))
     logits: Tensor = engine.forward(torch.randn(2, 3, 24, 24))
     engine.backward(logits.square().sum() + logits.sum())
     engine.step()

@@ -44,6 +44,9 @@ FREE_ON_RESUME = {
     "data.mixture",
     "data.workers",
     "data.damage_limit",
+    "name",
+    "start",  # may have moved; the checkpoint has its weights
+    "teacher",
     "training.micro_batch_size",
     "training.loss_limit",
     "training.log_every",

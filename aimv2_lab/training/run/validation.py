@@ -10,6 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from aimv2_lab.data.batches import Batch, PairDataset, batches
 from aimv2_lab.data.damage import DamageLog, Replacement
@@ -76,22 +77,36 @@ class _Embedded:
 
     def __init__(self, recipe: ContrastiveRecipe) -> None:
         self.recipe = recipe
+        self.device = torch.device("cpu")
         self.said: list[Embeddings] = []
 
     def add(self, engine: Engine, part: Batch, counts: bool) -> None:
         """Pass a micro-batch through the towers, and keep what they say where it counts."""
-        found = embeddings(engine, part)
+        found, self.device = embeddings(engine, part), engine.device
         self.said += [Embeddings._make(value.cpu() for value in found)] if counts else []
 
     def means(self, ranks: Ranks) -> dict[str, float]:
-        """The losses of all ranks, by name; a last batch that is smaller is left out unless it is the only one."""
-        said = joined([found for turn in zip_longest(*ranks.gather(self.said)) for found in turn if found is not None])
+        """The losses of all ranks, by name, on the first rank; a smaller last batch is left out, unless it is alone."""
+        of_ranks = ranks.to_first(self.said)
+        if of_ranks is None:
+            return {}
+        said = joined([found for turn in zip_longest(*of_ranks) for found in turn if found is not None])
         size = min(self.recipe.training.batch_size, len(said.images))
         parts = zip(said.images.split(size), said.texts.split(size), strict=True)
-        whole = [said._replace(images=images, texts=texts) for images, texts in parts if len(images) == size]
-        losses = [contrastive_losses(batch, batch.images, batch.texts, 0, self.recipe.loss) for batch in whole]
-        means = torch.tensor(losses, dtype=torch.float64).mean(dim=0).tolist()
+        whole = [Embeddings(i, t, said.scale, said.bias) for i, t in parts if len(i) == size]
+        losses = [self._losses(Embeddings._make(value.to(self.device) for value in batch)) for batch in whole]
+        means = torch.stack(losses).mean(dim=0).tolist()
         return dict(zip(ContrastiveLosses._fields, means, strict=True))
+
+    def _losses(self, batch: Embeddings) -> Tensor:
+        """A batch's losses, a micro-batch of rows at a time: the matrix of all pairs would be large."""
+        sums = torch.zeros(len(ContrastiveLosses._fields), dtype=torch.float64)
+        for first in range(0, len(batch.images), self.recipe.training.micro_batch_size):
+            rows = slice(first, first + self.recipe.training.micro_batch_size)
+            part = batch._replace(images=batch.images[rows], texts=batch.texts[rows])
+            found = contrastive_losses(part, batch.images, batch.texts, first, self.recipe.loss)
+            sums += torch.stack(found).double().cpu()
+        return sums
 
 
 def _record(found: Sequence[Replacement], dataset: PairDataset, recipe: AnyRecipe, run: Path, pairs: int) -> None:
