@@ -180,7 +180,7 @@ _DOWNSTREAM = Section(
             "Zero-shot classification by LiT: the encoder frozen, 3 billion pairs; no more of its recipe is published",
             "Table 5",
             "paper",
-            ("training.beginnings.build_two_towers", "evaluation.zero_shot.zero_shot_accuracy"),
+            ("training.beginnings.begin", "evaluation.zero_shot.zero_shot_accuracy"),
             (
                 "training/test_contrastive.py::test_a_frozen_image_tower_stays_and_the_rest_is_trained",
                 "launch/test_continuations.py::test_lit_options_come_from_the_checkpoint_the_size_and_the_command",
