@@ -1,4 +1,4 @@
-"""LiT over the committed encoder, and over one of the same sizes that was never trained; both towers trained, from each.
+"""LiT over the committed encoder, and over one of its sizes that was never trained; both towers trained, from each.
 
     python -m benchmarks.lit [--steps 300] [--seeds 0 1 2] [--kinds frozen untrained trained clip]
 
