@@ -9,7 +9,7 @@ import pytest
 import torch
 from pytorch_optimizer import SOAP
 from safetensors.torch import load_file, save_file
-from tests.training.test_matrix_optimizer import new_model, stepped, training_with
+from tests.training.optimizers.test_matrix_optimizer import new_model, stepped, training_with
 from torch import Tensor, nn
 
 from aimv2_lab.recipes import recipe
