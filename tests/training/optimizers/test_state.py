@@ -9,13 +9,13 @@ import pytest
 import torch
 from pytorch_optimizer import SOAP
 from safetensors.torch import load_file, save_file
-from tests.training.optimizers.test_matrix_optimizer import new_model, stepped, training_with
 from torch import Tensor, nn
 
 from aimv2_lab.recipes import recipe
 from aimv2_lab.training.optimizers.building import build_adamw, build_optimizer, state_names
 from aimv2_lab.training.optimizers.matrix_optimizer import MatrixOptimizer
 from aimv2_lab.training.optimizers.state import optimizer_tensors, restore_optimizer
+from tests.training.optimizers.test_matrix_optimizer import new_model, stepped, training_with
 
 
 def through_a_file(tensors: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
