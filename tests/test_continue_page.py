@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import runpy
 import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -18,22 +16,13 @@ from aimv2_lab.evaluation.zero_shot import embed_texts
 from aimv2_lab.formats.load import load_towers
 from aimv2_lab.launch import distil, export, lit
 from tests.formats.encoders import assert_close, photograph
+from tests.pages import fenced, run_snippet
 
 ROOT = Path(__file__).resolve().parents[1]
+
 PAGE = (ROOT / "docs/continue.md").read_text()
 QUICK = "--training.steps 2 --training.warmup-steps 1 --training.batch-size 8 --training.micro-batch-size 8"
 START = "python -m aimv2_lab.launch."
-
-
-def blocks(language: str) -> list[str]:
-    """The fenced code blocks of one language."""
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
-    return [body for name, body in fenced if name == language]
-
-
-def run(code: str, folder: Path) -> dict[str, Any]:
-    (folder / "snippet.py").write_text(code)
-    return runpy.run_path(str(folder / "snippet.py"))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +38,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for line in [line for block in blocks("sh") for line in block.splitlines()]:
+        for line in [line for block in fenced(PAGE, "sh") for line in block.splitlines()]:
             program, *words = shlex.split(line.removeprefix(START))
             programs[program](words)
     return folder
@@ -57,10 +46,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_snippets_run_and_both_libraries_say_the_same(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
-    zero_shot, transformers = blocks("python")
+    zero_shot, transformers = fenced(PAGE, "python")
     with torch.no_grad():
-        assert run(zero_shot, place)["cosines"].shape == (1, 3)
-        theirs = run(transformers, place)["texts"]
+        assert run_snippet(zero_shot, place)["cosines"].shape == (1, 3)
+        theirs = run_snippet(transformers, place)["texts"]
     towers, tokenizer = load_towers("encoders/lit"), load_tokenizer("encoders/lit")
     mine = embed_texts(towers, tokenizer, ["a circle.", "we see a large square."])
     assert_close(mine, functional.normalize(theirs, dim=-1))

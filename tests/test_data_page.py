@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,19 +18,14 @@ from aimv2_lab.launch.select import run_selection
 from aimv2_lab.launch.world import run_world
 from tests.data.generated import write_tar
 from tests.data.metadata_tables import coyo_table, datacomp_table, recap_table, uid, write_table, write_uid_list
+from tests.pages import fenced, run_snippet
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs/data.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    """The fenced code blocks of one language."""
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
-    return [body for name, body in fenced if name == language]
-
-
 def commands(launch: str) -> list[list[str]]:
     """The arguments of every documented call of one of our commands."""
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    lines = [line for block in fenced(PAGE, "sh") for line in block.splitlines()]
     start = f"python -m aimv2_lab.launch.{launch} "
     return [shlex.split(line.removeprefix(start)) for line in lines if line.startswith(start)]
 
@@ -72,7 +66,7 @@ def test_the_generated_export_runs(tables: Path) -> None:
 
 
 def test_the_snippets_run(tables: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    captions, what_came_back = blocks("python")
+    captions, what_came_back = fenced(PAGE, "python")
     texts = [f"a picture {number}" for number in range(5)]
     members = {
         uid(row): {
@@ -82,7 +76,7 @@ def test_the_snippets_run(tables: Path, capsys: pytest.CaptureFixture[str]) -> N
         for row in range(300)
     }
     write_tar(tables / "datacompdr/0.tar", members)
-    run(captions, tables)
+    run_snippet(captions, tables)
     join = ["--join", "datacompdr/captions.parquet", "--join-columns", "syn_text"]
     run_selection(["--metadata", "datacomp/medium", "--folder", "described", *join])
     assert pq.read_table(tables / "described/00000.parquet")["syn_text"].to_pylist() == [texts] * 300
@@ -94,18 +88,13 @@ def test_the_snippets_run(tables: Path, capsys: pytest.CaptureFixture[str]) -> N
     (tables / "dfn/shards").mkdir()
     write_img2dataset(tables / "dfn/shards", "00000", samples())
     capsys.readouterr()
-    run(what_came_back, tables)
+    run_snippet(what_came_back, tables)
     expected = uid_sum(uid(row) for row in range(10) if row % 3)
     assert capsys.readouterr().out == f"6 pairs, uid_sum {expected:064x}\n"
 
 
-def run(code: str, folder: Path) -> None:
-    (folder / "snippet.py").write_text(code)
-    runpy.run_path(str(folder / "snippet.py"))
-
-
 def test_the_mixture_draws_what_the_paper_draws() -> None:
-    (block,) = blocks("json")
+    (block,) = fenced(PAGE, "json")
     dfn, coyo, hqitp = json.loads(block)
     shares = [
         part["weight"] * share

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-import runpy
 import shlex
 from pathlib import Path
-from typing import Any
 
 import onnxruntime
 import pytest
@@ -19,19 +17,9 @@ from aimv2_lab.launch.export import run_export
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.recipes import recipe
 from tests.formats.encoders import AS_IT_IS, NATIVE, assert_close, images, photograph, wide_encoder
+from tests.pages import fenced, run_snippet
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs/formats.md").read_text()
-
-
-def blocks(language: str) -> list[str]:
-    """The fenced code blocks of one language."""
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
-    return [body for name, body in fenced if name == language]
-
-
-def run(code: str, folder: Path) -> dict[str, Any]:
-    (folder / "snippet.py").write_text(code)
-    return runpy.run_path(str(folder / "snippet.py"))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +30,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_model(folder / "runs/small", AIMv2(recipe("small")))
     photograph(300, 200).save(folder / "photo.jpg")
     start = "python -m aimv2_lab.launch.export "
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    lines = [line for block in fenced(PAGE, "sh") for line in block.splitlines()]
     assert len(lines) == 3
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -61,7 +49,7 @@ def test_the_commands_write_what_loads(place: Path) -> None:
 
 def test_the_features_have_the_shapes_named(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
-    found = run(blocks("python")[0], place)
+    found = run_snippet(fenced(PAGE, "python")[0], place)
     features, inner = found["features"], found["inner"]
     assert features.dense.shape == inner.dense.shape == (1, 8, 8, 256) and features.mean.shape == (1, 256)
     assert features.pooled is None
@@ -72,7 +60,7 @@ def test_the_features_have_the_shapes_named(place: Path, monkeypatch: pytest.Mon
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
 def test_the_graphs_are_made_and_right(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
-    found = run(blocks("python")[1], place)
+    found = run_snippet(fenced(PAGE, "python")[1], place)
     pictures = images(3, 70, 42)
     expected = found["encoder"](pictures)
     assert_close(found["program"].module()(pictures), expected)

@@ -15,19 +15,14 @@ from aimv2_lab.recipes import EngineRecipe, recipe
 from aimv2_lab.training.run.folder import FREE_ON_RESUME
 from aimv2_lab.training.run.stopping import STOPPED
 from aimv2_lab.training.sharded.config import NOT_DEEPSPEEDS, deepspeed_config
+from tests.pages import fenced
 from tests.test_readme import README
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs/launch.md").read_text()
 MODULE = " aimv2_lab.launch.pretrain "
 
 
-def blocks(language: str) -> list[str]:
-    """The fenced code blocks of one language."""
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
-    return [body for name, body in fenced if name == language]
-
-
-COMMANDS = [line for block in blocks("sh") for line in block.splitlines()]
+COMMANDS = [line for block in fenced(PAGE, "sh") for line in block.splitlines()]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -61,7 +56,7 @@ def test_every_setting_that_is_refused_is_listed() -> None:
 
 
 def test_the_deepspeed_file_is_accepted(tmp_path: Path) -> None:
-    (block,) = blocks("json")
+    (block,) = fenced(PAGE, "json")
     (tmp_path / "own.json").write_text(block)
     made = deepspeed_config(recipe("tiny", {"engine.deepspeed": str(tmp_path / "own.json")}), 1)
     assert made["zero_optimization"]["overlap_comm"] is json.loads(block)["zero_optimization"]["overlap_comm"] is True

@@ -9,19 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.pages import fenced
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    """The fenced code blocks of one language."""
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
-    return [body for name, body in fenced if name == language]
-
-
 def commands() -> list[str]:
     """Every shell line, without its comment."""
-    lines = (line.split("  #")[0].strip() for block in blocks("sh") for line in block.splitlines())
+    lines = (line.split("  #")[0].strip() for block in fenced(README, "sh") for line in block.splitlines())
     return [line for line in lines if line]
 
 
@@ -45,7 +41,7 @@ def test_the_training_command_and_the_python_example_run(workplace: Path) -> Non
     (train,) = [line for line in commands() if "launch.pretrain" in line]
     subprocess.run(train.replace(".venv/bin/python", sys.executable).split(), cwd=workplace, check=True)
     assert (workplace / "runs/small/recipe.json").exists()
-    example, transformers, timm = blocks("python")  # timm's: tests/formats/test_timm.py
+    example, transformers, timm = fenced(README, "python")  # timm's: tests/formats/test_timm.py
     check = (
         "\nassert features.shape == (1, 64, 256)"
         "\nassert sum(p.numel() for p in model.encoder.parameters()) == 309_197_824"
@@ -69,7 +65,9 @@ assert features.shape == ours.shape and (features - ours).abs().max() <= 1e-5 * 
 
 @pytest.mark.parametrize("target", ["demo", "test", "test-browser", "test-timm", "lab"])
 def test_plain_commands_are_those_of_make(target: str) -> None:
-    documented = [line for block in blocks("sh") for line in block.splitlines() if line.endswith(f"# make {target}")]
+    documented = [
+        line for block in fenced(README, "sh") for line in block.splitlines() if line.endswith(f"# make {target}")
+    ]
     (line,) = documented
     assert made_by(target) == [line.split("  #")[0].strip()]
 
@@ -89,7 +87,7 @@ def test_links_lead_somewhere() -> None:
 
 def test_the_tree_names_every_room() -> None:
     rooms = {path.name for path in (ROOT / "aimv2_lab").iterdir() if path.is_dir() and path.name != "__pycache__"}
-    (tree,) = [block for block in blocks("") if "fields.py" in block]
+    (tree,) = [block for block in fenced(README, "") if "fields.py" in block]
     assert rooms == set(re.findall(r"^  (\w+)/", tree, flags=re.MULTILINE))
 
 

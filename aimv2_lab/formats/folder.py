@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -68,17 +69,20 @@ def read_recipe(file: Path) -> AnyRecipe:
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
     """Every tensor of a safetensors file; a damaged one raises ValueError naming it."""
-    try:
+    with _readable(file):
         return load_file(file)
-    except SafetensorError as error:
-        raise ValueError(f"{file} is no readable safetensors file ({error}); use an earlier checkpoint") from error
 
 
 def read_shapes(file: Path) -> dict[str, Tensor]:
     """Every tensor's name and shape, on the meta device: no weight is read. Raises as `read_tensors` does."""
+    with _readable(file), safe_open(file, "pt") as held:
+        return {name: torch.empty(held.get_slice(name).get_shape(), device="meta") for name in held.keys()}  # noqa: SIM118
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
     try:
-        with safe_open(file, "pt") as held:
-            return {name: torch.empty(held.get_slice(name).get_shape(), device="meta") for name in held.keys()}  # noqa: SIM118
+        yield
     except SafetensorError as error:
         raise ValueError(f"{file} is no readable safetensors file ({error}); use an earlier checkpoint") from error
 

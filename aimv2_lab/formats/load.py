@@ -99,10 +99,8 @@ def recipe_of(path: str | Path) -> AnyRecipe:
         seen: Scaled = load_preprocessing(path)
     except FileNotFoundError:  # a file that lies alone
         seen = DataRecipe()
-    name = place.resolve().name if place.exists() and not is_hub_name(path) else Path(path).name
-    return Recipe(
-        name.removesuffix(".safetensors"), sizes, PAPER_DECODER, data=DataRecipe(mean=seen.mean, std=seen.std)
-    )
+    name = Path(path).resolve().name.removesuffix(".safetensors")
+    return Recipe(name, sizes, PAPER_DECODER, data=DataRecipe(mean=seen.mean, std=seen.std))
 
 
 def towers_tokenizer(

@@ -8,17 +8,12 @@ many ranks it is launched as pre-training is: docs/launch.md.
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from aimv2_lab.formats.load import recipe_of
-from aimv2_lab.launch.command import end_plainly, speaks, train_as_launched
-from aimv2_lab.launch.start import Choice, start_recipe
+from aimv2_lab.launch.command import end_plainly, train_as_launched
+from aimv2_lab.launch.start import Choice, StartOptions, read_start_options
 from aimv2_lab.recipes import PRESETS, DistillationRecipe, Recipe, recipe
 from aimv2_lab.recipes.continuations import distillation_recipe
 from aimv2_lab.training.loop import pretrain
@@ -27,25 +22,12 @@ from aimv2_lab.training.run.folder import read_metrics
 PROGRAM = "python -m aimv2_lab.launch.distil"
 STUDENTS = Choice("student", tuple(name for name, preset in PRESETS.items() if isinstance(preset, Recipe)))
 
-
-@dataclasses.dataclass(frozen=True)
-class DistillationOptions:
-    """A teacher, pictures and a run folder."""
-
-    recipe: Annotated[DistillationRecipe, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
-    data: str = ""
-    """Pictures, with captions where pre-training goes on, as launch.pretrain takes pairs. Default: the student's."""
-    run: Path | None = None
-    """The run folder. An existing run is never overwritten."""
-    resume: bool = False
-    """Go on from the newest checkpoint of the run folder, or start if it holds no run."""
+DistillationOptions = StartOptions[DistillationRecipe]
 
 
 def read_options(arguments: Sequence[str]) -> DistillationOptions:
     """The options of a command line: the teacher's recipe and the student's, on the data named, with the fields set."""
-    found, data, rest = start_recipe(arguments, PROGRAM, __doc__, STUDENTS, _recipe, checkpoint="teacher")
-    default = DistillationOptions(found, data)
-    return tyro.cli(DistillationOptions, default=default, args=rest, prog=PROGRAM, console_outputs=speaks())
+    return read_start_options(DistillationOptions, arguments, PROGRAM, __doc__, STUDENTS, _recipe, checkpoint="teacher")
 
 
 def _recipe(teacher: str, student: str) -> DistillationRecipe:
@@ -54,7 +36,7 @@ def _recipe(teacher: str, student: str) -> DistillationRecipe:
 
 def run_distillation(options: DistillationOptions) -> None:
     """Train, then print the last validation."""
-    run = options.run or Path("runs") / options.recipe.name
+    run = options.folder
     engine = train_as_launched(pretrain, options.recipe, run, options.resume)
     if engine.ranks.is_first:
         last = read_metrics(run, "validation")[-1]

@@ -8,17 +8,12 @@ is launched as pre-training is: docs/launch.md.
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from aimv2_lab.formats.load import recipe_of
-from aimv2_lab.launch.command import end_plainly, speaks, train_as_launched
-from aimv2_lab.launch.start import Choice, start_recipe
+from aimv2_lab.launch.command import end_plainly, train_as_launched
+from aimv2_lab.launch.start import Choice, StartOptions, read_start_options
 from aimv2_lab.recipes import FinetuneRecipe
 from aimv2_lab.recipes.continuations import FinetuneMethod, finetune_recipe
 from aimv2_lab.training.finetune import MODEL, finetune
@@ -27,27 +22,15 @@ from aimv2_lab.training.run.folder import read_metrics
 PROGRAM = "python -m aimv2_lab.launch.finetune"
 METHODS = Choice("method", ("full", "lora", "frozen"))
 
-
-@dataclasses.dataclass(frozen=True)
-class FinetuneOptions:
-    """A checkpoint, labelled pictures and a run folder."""
-
-    recipe: Annotated[FinetuneRecipe, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
-    data: str = ""
-    """Labelled pictures, as launch.pretrain takes pairs."""
-    run: Path | None = None
-    """The run folder. An existing run is never overwritten."""
-    resume: bool = False
-    """Go on from the newest checkpoint of the run folder, or start if it holds no run."""
+FinetuneOptions = StartOptions[FinetuneRecipe]
 
 
 def read_options(arguments: Sequence[str]) -> FinetuneOptions:
     """The options of a command line: the checkpoint's recipe, on the data named, with the fields set beside it."""
-    found, data, rest = start_recipe(arguments, PROGRAM, __doc__, METHODS, _recipe)
-    if not data:
+    options = read_start_options(FinetuneOptions, arguments, PROGRAM, __doc__, METHODS, _recipe)
+    if not options.data:
         raise ValueError("name labelled pictures: --data FOLDER, FILE, HUB_NAME or SOURCES.json")
-    default = FinetuneOptions(found, data)
-    return tyro.cli(FinetuneOptions, default=default, args=rest, prog=PROGRAM, console_outputs=speaks())
+    return options
 
 
 def _recipe(start: str, method: FinetuneMethod) -> FinetuneRecipe:
@@ -56,7 +39,7 @@ def _recipe(start: str, method: FinetuneMethod) -> FinetuneRecipe:
 
 def run_finetuning(options: FinetuneOptions) -> None:
     """Fine-tune, then print the last validation."""
-    run = options.run or Path("runs") / options.recipe.name
+    run = options.folder
     engine = train_as_launched(finetune, options.recipe, run, options.resume)
     if engine.ranks.is_first:
         last = read_metrics(run, "validation")[-1]

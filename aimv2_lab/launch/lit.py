@@ -8,17 +8,12 @@ e.g. `--training.batch-size 4096`. On many ranks it is launched as pre-training 
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from aimv2_lab.formats.load import recipe_of
-from aimv2_lab.launch.command import end_plainly, speaks, train_as_launched
-from aimv2_lab.launch.start import Choice, start_recipe
+from aimv2_lab.launch.command import end_plainly, train_as_launched
+from aimv2_lab.launch.start import Choice, StartOptions, read_start_options
 from aimv2_lab.recipes import ContrastiveRecipe
 from aimv2_lab.recipes.continuations import LitSize, lit_recipe
 from aimv2_lab.training.loop import pretrain
@@ -27,25 +22,12 @@ from aimv2_lab.training.run.folder import read_metrics
 PROGRAM = "python -m aimv2_lab.launch.lit"
 SIZES = Choice("size", ("released", "tiny"))
 
-
-@dataclasses.dataclass(frozen=True)
-class LitOptions:
-    """A checkpoint, pairs and a run folder."""
-
-    recipe: Annotated[ContrastiveRecipe, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
-    data: str = ""
-    """Pairs, as launch.pretrain takes them. Default: those of the checkpoint's recipe."""
-    run: Path | None = None
-    """The run folder. An existing run is never overwritten."""
-    resume: bool = False
-    """Go on from the newest checkpoint of the run folder, or start if it holds no run."""
+LitOptions = StartOptions[ContrastiveRecipe]
 
 
 def read_options(arguments: Sequence[str]) -> LitOptions:
     """The options of a command line: the checkpoint's LiT recipe, on the data named, with the fields set beside it."""
-    found, data, rest = start_recipe(arguments, PROGRAM, __doc__, SIZES, _recipe)
-    default = LitOptions(found, data)
-    return tyro.cli(LitOptions, default=default, args=rest, prog=PROGRAM, console_outputs=speaks())
+    return read_start_options(LitOptions, arguments, PROGRAM, __doc__, SIZES, _recipe)
 
 
 def _recipe(start: str, size: LitSize) -> ContrastiveRecipe:
@@ -54,7 +36,7 @@ def _recipe(start: str, size: LitSize) -> ContrastiveRecipe:
 
 def run_lit(options: LitOptions) -> None:
     """Train, then print the last validation."""
-    run = options.run or Path("runs") / options.recipe.name
+    run = options.folder
     engine = train_as_launched(pretrain, options.recipe, run, options.resume)
     if engine.ranks.is_first:
         last = read_metrics(run, "validation")[-1]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+
+import tyro
 
 from aimv2_lab.formats.folder import RECIPE_FILE, read_recipe
-from aimv2_lab.launch.command import with_data
+from aimv2_lab.launch.command import speaks, with_data
 from aimv2_lab.recipes import ContrastiveRecipe, DistillationRecipe, FinetuneRecipe
 from aimv2_lab.training.run.folder import is_run
 
@@ -22,15 +25,35 @@ class Choice(NamedTuple):
     values: tuple[str, ...]
 
 
-def start_recipe(
+@dataclasses.dataclass(frozen=True)
+class StartOptions(Generic[RecipeT]):
+    """A trained encoder to go on from, data and a run folder."""
+
+    recipe: Annotated[RecipeT, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
+    data: str = ""
+    """Pairs, or labelled pictures for fine-tuning, as launch.pretrain takes pairs. Default: the recipe's data."""
+    run: Path | None = None
+    """The run folder. An existing run is never overwritten."""
+    resume: bool = False
+    """Go on from the newest checkpoint of the run folder, or start if it holds no run."""
+
+    @property
+    def folder(self) -> Path:
+        """The run folder, by default runs/NAME."""
+        return self.run or Path("runs") / self.recipe.name
+
+
+def read_start_options(
+    kind: type[StartOptions[RecipeT]],
     arguments: Sequence[str],
     program: str,
     description: str | None,
     choice: Choice,
     make: Callable[[str, Any], RecipeT],
     checkpoint: str = "start",
-) -> tuple[RecipeT, str, list[str]]:
-    """The recipe that `make` gives for a checkpoint and the choice, on the data of --data; that data; other arguments.
+) -> StartOptions[RecipeT]:
+    """The options of a command line: the recipe that `make` gives for the checkpoint and the choice, on the data of
+    --data, with the fields set beside it.
 
     Without --data the recipe's own data stay. A run that is resumed has its recipe in its folder, and needs neither
     checkpoint nor choice; else the program ends with usage where no checkpoint is named.
@@ -49,7 +72,8 @@ def start_recipe(
     own.add_argument("--local_rank", help=argparse.SUPPRESS)  # deepspeed's launcher adds it
     named, rest = own.parse_known_args(arguments)
     found = make(named.checkpoint, named.choice) if begun is None else begun
-    return with_data(found, named.data) if named.data else found, named.data, rest
+    default = kind(with_data(found, named.data) if named.data else found, named.data)
+    return tyro.cli(kind, default=default, args=rest, prog=program, console_outputs=speaks())
 
 
 def _begun(arguments: Sequence[str]) -> Any:

@@ -28,7 +28,8 @@ from tests.formats.encoders import (
     wide_encoder,
 )
 from tests.formats.timm_beside import import_torchvision
-from tests.test_readme import ROOT, blocks, commands
+from tests.pages import fenced
+from tests.test_readme import README, ROOT, commands
 
 pytestmark = pytest.mark.timm
 EVEN = photograph(150, 97)  # at 64 the margins are 42 and 8; torchvision rounds the half of an odd one otherwise
@@ -113,7 +114,7 @@ def test_the_readmes_example_runs(timm: Any, tmp_path: Path, monkeypatch: pytest
     save_model(Path("runs/small"), AIMv2(recipe("small")))
     for line in [line for line in commands() if "launch.export" in line and "--to timm" in line]:
         run_export(line.split()[3:])
-    (example,) = [block for block in blocks("python") if "import timm" in block]
+    (example,) = [block for block in fenced(README, "python") if "import timm" in block]
     Path("example.py").write_text(example)
     found = runpy.run_path("example.py")
     ours = load_encoder("runs/small")(load_preprocessing("runs/small")(found["picture"])[None])

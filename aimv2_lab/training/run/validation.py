@@ -19,7 +19,6 @@ from aimv2_lab.model.two_towers import ContrastiveLosses, Embeddings, contrastiv
 from aimv2_lab.recipes import AdditiveRecipe, AnyRecipe, ContrastiveRecipe
 from aimv2_lab.training.contrastive import embeddings, joined
 from aimv2_lab.training.engine import Engine
-from aimv2_lab.training.ranks import Ranks
 from aimv2_lab.training.step import batch_losses, loss_counts, mean_losses
 
 
@@ -35,7 +34,7 @@ def validation_losses(engine: Engine, dataset: PairDataset, recipe: AnyRecipe, r
     ranks, micro = engine.ranks, recipe.training.micro_batch_size
     pairs = _validation_pairs(dataset, recipe, ranks.is_first)
     rounds = -(-pairs // (micro * ranks.size))
-    found = _Embedded(recipe) if isinstance(recipe, ContrastiveRecipe) else _Summed(recipe)
+    found = _Embedded(engine, recipe) if isinstance(recipe, ContrastiveRecipe) else _Summed(engine, recipe)
     replaced = list[Replacement]()
     engine.model.eval()
     workers, pinned = recipe.data.workers, engine.device.type == "cuda"
@@ -44,30 +43,31 @@ def validation_losses(engine: Engine, dataset: PairDataset, recipe: AnyRecipe, r
         batch = ranks.together(partial(next, parts))
         counted = min(max(pairs - (number * ranks.size + ranks.rank) * micro, 0), micro)
         part = batch.rows(torch.arange(counted)) if counted else batch
-        found.add(engine, part.to(engine.device), counts=counted > 0)
+        found.add(part.to(engine.device), counts=counted > 0)
         replaced += batch.replaced if counted else ()
     engine.model.train()
     damaged = [one for one in ranks.joined(replaced) if one.position < pairs]
     ranks.on_first(partial(_record, damaged, dataset, recipe, run, pairs))
-    return found.means(ranks)
+    return found.means()
 
 
 class _Summed:
     """Losses that are sums over pairs."""
 
-    def __init__(self, recipe: AdditiveRecipe) -> None:
-        self.recipe = recipe
+    def __init__(self, engine: Engine, recipe: AdditiveRecipe) -> None:
+        self.engine, self.recipe = engine, recipe
         self.sums, self.counts = torch.zeros((), dtype=torch.float64), LossCounts(0, 0, 0)
 
-    def add(self, engine: Engine, part: Batch, counts: bool) -> None:
+    def add(self, part: Batch, counts: bool) -> None:
         """Pass a micro-batch through the model, and add up its losses where it counts."""
-        shares = torch.stack(batch_losses(engine, part, LossCounts(1, 1, 1), self.recipe)).double().cpu()
+        shares = torch.stack(batch_losses(self.engine, part, LossCounts(1, 1, 1), self.recipe)).double().cpu()
         self.sums = self.sums + (shares if counts else torch.zeros_like(shares))
         if counts:
             self.counts = LossCounts(*map(operator.add, self.counts, loss_counts(part, self.recipe)))
 
-    def means(self, ranks: Ranks) -> dict[str, float]:
+    def means(self) -> dict[str, float]:
         """The losses of all ranks, by name."""
+        ranks = self.engine.ranks
         counts = LossCounts(*ranks.count(*self.counts))
         return mean_losses(ranks.sum(*self.sums.tolist()), counts, self.recipe)
 
@@ -75,26 +75,25 @@ class _Summed:
 class _Embedded:
     """Contrastive losses: of batches as large as in training, each held against itself, in the order of the pairs."""
 
-    def __init__(self, recipe: ContrastiveRecipe) -> None:
-        self.recipe = recipe
-        self.device = torch.device("cpu")
+    def __init__(self, engine: Engine, recipe: ContrastiveRecipe) -> None:
+        self.engine, self.recipe = engine, recipe
         self.said: list[Embeddings] = []
 
-    def add(self, engine: Engine, part: Batch, counts: bool) -> None:
+    def add(self, part: Batch, counts: bool) -> None:
         """Pass a micro-batch through the towers, and keep what they say where it counts."""
-        found, self.device = embeddings(engine, part), engine.device
+        found = embeddings(self.engine, part)
         self.said += [Embeddings._make(value.cpu() for value in found)] if counts else []
 
-    def means(self, ranks: Ranks) -> dict[str, float]:
+    def means(self) -> dict[str, float]:
         """The losses of all ranks, by name, on the first rank; a smaller last batch is left out, unless it is alone."""
-        of_ranks = ranks.to_first(self.said)
+        of_ranks = self.engine.ranks.to_first(self.said)
         if of_ranks is None:
             return {}
         said = joined([found for turn in zip_longest(*of_ranks) for found in turn if found is not None])
         size = min(self.recipe.training.batch_size, len(said.images))
         parts = zip(said.images.split(size), said.texts.split(size), strict=True)
         whole = [Embeddings(i, t, said.scale, said.bias) for i, t in parts if len(i) == size]
-        losses = [self._losses(Embeddings._make(value.to(self.device) for value in batch)) for batch in whole]
+        losses = [self._losses(Embeddings._make(value.to(self.engine.device) for value in batch)) for batch in whole]
         means = torch.stack(losses).mean(dim=0).tolist()
         return dict(zip(ContrastiveLosses._fields, means, strict=True))
 
