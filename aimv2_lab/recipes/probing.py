@@ -32,8 +32,8 @@ class Augmentation:
 class ProbeRecipe:
     """How frozen features are probed (paper, Table A2, unless a comment says otherwise).
 
-    `layers` are entries of the residual stream, counted as in `VisionEncoder.hidden_states`, whose mean is probed;
-    empty: the last. `normed` applies the encoder's final norm to each. The attentive probe reads all patches, the other
+    `layers` are entries of the residual stream, counted as in `VisionEncoder.hidden_states` or, below zero, from its
+    end, whose mean is probed; empty: the last. `normed` applies the encoder's final norm to each. The attentive probe reads all patches, the other
     two their mean. Every rate is trained with every decay, all in one model; the pair that is best on
     `selection_share` of the training pictures, which no probe is trained on, is the one that is scored. That share, and
     the number of `neighbours`, are our choice. Without `augmentation` every picture is encoded once.
@@ -88,8 +88,10 @@ PROBES: dict[str, ProbeRecipe] = {
     "linear": ProbeRecipe("linear"),
     "neighbours": ProbeRecipe("neighbours"),
     "paper": ProbeRecipe(augmented=True),
-    # AIM v1 gives the range of the rates and the decay; the six rates within it are our choice.
+    # The last six blocks; AIM v1's best six are 14 … 19 of aim-600m and aim-7b, 12 … 17 of aim-1b and aim-3b, counted
+    # from 0 (released code). It gives the range of the rates and the decay; the six rates within it are our choice.
     "aim-v1": ProbeRecipe(
+        layers=(-6, -5, -4, -3, -2, -1),
         normed=False,
         learning_rates=(1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 4e-3),
         weight_decays=(0.1,),
@@ -97,9 +99,6 @@ PROBES: dict[str, ProbeRecipe] = {
         augmented=True,
     ),
 }
-_AVERAGED = 6  # consecutive blocks that AIM v1's probe reads
-# Released code: the first block, counted from 0, of the six whose mean is probed best, by the trunk's depth.
-BEST_FIRST_BLOCK = {"aim-600m": 14, "aim-1b": 12, "aim-3b": 12, "aim-7b": 14}
 
 
 def probe_recipe(name: str) -> ProbeRecipe:
@@ -107,15 +106,3 @@ def probe_recipe(name: str) -> ProbeRecipe:
     if name not in PROBES:
         raise unknown_name("probe", name, list(PROBES))
     return PROBES[name]
-
-
-def averaged_layers(depth: int, first_block: int | None = None) -> tuple[int, ...]:
-    """The outputs of six consecutive blocks, as `ProbeRecipe.layers` counts them; None: of the last six.
-
-    Fewer where an encoder of `depth` blocks has fewer. Raises ValueError where they are not there. Source: AIM v1.
-    """
-    first = max(depth - _AVERAGED, 0) if first_block is None else first_block
-    last = min(first + _AVERAGED, depth) if first_block is None else first + _AVERAGED
-    if not 0 <= first < last <= depth:
-        raise ValueError(f"first_block = {first_block}: six blocks from it on are not among the {depth} of the encoder")
-    return tuple(range(first + 1, last + 1))

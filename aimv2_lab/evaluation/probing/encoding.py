@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -20,7 +19,8 @@ from aimv2_lab.model.encoder import VisionEncoder
 class Frozen:
     """What is read of an encoder: the mean of `layers`, each normed or not, all patches or their mean.
 
-    `layers` count as in `VisionEncoder.hidden_states`; empty: the last. Raises ValueError for one that is not there.
+    `layers` count as in `VisionEncoder.hidden_states`, below zero from the end; empty: the last. Raises ValueError for
+    one that is not there, or is there twice.
     """
 
     encoder: VisionEncoder
@@ -32,10 +32,18 @@ class Frozen:
 
     def __post_init__(self) -> None:
         depth = len(self.encoder.blocks)
-        if wrong := [layer for layer in self.layers if not 0 <= layer <= depth]:
-            raise ValueError(f"layers = {wrong}; this encoder has 0 (what enters the first block) … {depth}")
-        if len(set(self.layers)) < len(self.layers):
+        if wrong := [layer for layer in self.layers if not -depth - 1 <= layer <= depth]:
+            raise ValueError(
+                f"layers = {wrong}; this encoder has 0 (what enters the first block) … {depth}: name others"
+            )
+        if len(set(self.numbers)) < len(self.numbers):
             raise ValueError(f"layers = {self.layers} names one twice")
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The layers, counted from 0, in ascending order."""
+        length = len(self.encoder.blocks) + 1
+        return tuple(sorted(layer % length for layer in self.layers or (-1,)))
 
     @property
     def device(self) -> torch.device:
@@ -51,14 +59,13 @@ class Frozen:
         return features.mean(dim=1) if self.pooled else features
 
     def _mean(self, images: Tensor) -> Tensor:
-        wanted: Sequence[int] = sorted(self.layers or (len(self.encoder.blocks),))
         total: Tensor | None = None
-        for number, stream in enumerate(islice(self.encoder.residual_stream(images), wanted[-1] + 1)):
-            if number in wanted:
+        for number, stream in enumerate(islice(self.encoder.residual_stream(images), self.numbers[-1] + 1)):
+            if number in self.numbers:
                 one = self.encoder.norm(stream) if self.normed else stream
                 total = one if total is None else total + one
         assert total is not None
-        return total / len(wanted) if len(wanted) > 1 else total
+        return total / len(self.numbers) if len(self.numbers) > 1 else total
 
     def _cast(self) -> AbstractContextManager[object]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
@@ -68,7 +75,7 @@ class Frozen:
         return {
             "encoder": encoder_digest(self.encoder),
             "scale": [list(values) for values in self.scale],
-            "layers": list(self.layers),
+            "layers": list(self.numbers),
             "normed": self.normed,
             "pooled": self.pooled,
             "precision": self.precision,

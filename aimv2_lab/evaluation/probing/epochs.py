@@ -9,7 +9,7 @@ import torch
 
 from aimv2_lab.evaluation.probing.cache import CachedFeatures
 from aimv2_lab.evaluation.probing.encoding import Frozen
-from aimv2_lab.evaluation.probing.pictures import AugmentedPictures, LabelledPictures, augmentable, seen_batches
+from aimv2_lab.evaluation.probing.pictures import AugmentedPictures, LabelledPictures, seen_batches
 from aimv2_lab.evaluation.probing.training import Batches
 from aimv2_lab.recipes.probing import ProbeRecipe
 
@@ -44,9 +44,6 @@ class AugmentedEpochs:
     recipe: ProbeRecipe
     seed: int
     workers: int
-
-    def __post_init__(self) -> None:
-        augmentable(self.pictures.preprocessing)
 
     @property
     def steps(self) -> int:

@@ -20,6 +20,8 @@ from aimv2_lab.data.records import Pair
 from aimv2_lab.data.world import Scene, SceneObject, WorldSettings, make_scene
 from aimv2_lab.data.world.source import WorldSource
 from aimv2_lab.evaluation.probing.pictures import Task
+from aimv2_lab.evaluation.probing.results import TaskScores
+from aimv2_lab.evaluation.probing.scores import Interval, Metric
 from aimv2_lab.evaluation.probing.training import UNLABELLED
 
 Group = Literal["P", "T", "PT", "R"]
@@ -149,11 +151,13 @@ class FactorLabels:
         return sum(value >= cut for cut in cuts) if isinstance(value, float) else classes.index(value)
 
 
-def group_means(by_factor: Mapping[str, float]) -> dict[str, float]:
-    """The mean over the factors of every group that has any, and over the groups as "mean"."""
+def group_scores(tasks: Sequence[TaskScores], test: str, metric: Metric = "top1") -> dict[str, Interval]:
+    """The mean over the factors of every group that has any, and over the groups as "mean", seed by seed, on a test
+    set."""
     groups = {factor.name: factor.group for factor in FACTORS}
-    means: dict[str, float] = {}
+    found: dict[str, Interval] = {}
     for group in GROUPS:
-        if members := [value for factor, value in by_factor.items() if groups[factor] == group]:
-            means[group] = fmean(members)
-    return {**means, "mean": fmean(means.values())}
+        if members := [task.by_test[test][metric].values for task in tasks if groups[task.name] == group]:
+            found[group] = Interval.of([fmean(values) for values in zip(*members, strict=True)])
+    every = zip(*(one.values for one in found.values()), strict=True)
+    return {**found, "mean": Interval.of([fmean(values) for values in every])}

@@ -1,4 +1,4 @@
-"""Some of a source's pairs as a source of their own."""
+"""Some of a source's pairs, or those of several, as a source of their own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from hashlib import blake2b
 
 import numpy as np
 
+from aimv2_lab.data.mixture import MixedSource
 from aimv2_lab.data.records import Pair, Source
 from aimv2_lab.evaluation.probing.pictures import LabelledPictures, Labels, Task
 
@@ -41,6 +42,40 @@ class PartOfSource:
 
     def __getitem__(self, index: int) -> Pair:
         return self.whole[int(self.indices[index])]
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedSources:
+    """All pairs of several sources, end to end, each once whatever the mixture's weights; a `Source`."""
+
+    mixture: MixedSource
+
+    @property
+    def name(self) -> str:
+        """Every part's."""
+        return " and ".join(self.mixture.names)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with any part, and with their order."""
+        about = " ".join(part.fingerprint for part in self.mixture.parts)
+        return blake2b(about.encode(), digest_size=16).hexdigest()
+
+    @property
+    def shards(self) -> tuple[int, ...]:
+        """One for each part."""
+        return tuple(map(len, self.mixture.parts))
+
+    def __len__(self) -> int:
+        return len(self.mixture)
+
+    def __getitem__(self, index: int) -> Pair:
+        return self.mixture[index]
+
+
+def whole_source(mixture: MixedSource) -> Source:
+    """The one source of a mixture, or all of them joined."""
+    return mixture.parts[0] if len(mixture.parts) == 1 else JoinedSources(mixture)
 
 
 @dataclass(frozen=True, eq=False)

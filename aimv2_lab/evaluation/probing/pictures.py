@@ -126,7 +126,7 @@ class AugmentedPictures(Dataset[Seen]):
 
     def _augmented(self, pair: Pair, index: int) -> Tensor:
         seen, how = self.whole.preprocessing, self.augmentation
-        assert seen.crop is not None  # `augmentable` has seen to it
+        assert seen.crop is not None  # pictures of one size are what is probed
         data = DataRecipe(
             mean=seen.mean,
             std=seen.std,
@@ -136,12 +136,6 @@ class AugmentedPictures(Dataset[Seen]):
         )
         draws = sample_generator(self.seed, self.epoch, index, "augmentation")
         return augmented_picture(decode_pixels(pair.image, pair.key), data, how, seen.crop, draws)
-
-
-def augmentable(preprocessing: Preprocessing) -> None:
-    """Raise ValueError where pictures are not cut to one size."""
-    if preprocessing.crop is None:
-        raise ValueError("this encoder's pictures have no one size: give --image-size, to which they are cut")
 
 
 def seen_batches(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +21,7 @@ from aimv2_lab.evaluation.probing.training import (
     rate_share,
     train_grid,
 )
-from aimv2_lab.recipes.probing import PROBES, ProbeKind, ProbeRecipe, averaged_layers, probe_recipe
+from aimv2_lab.recipes.probing import PROBES, ProbeKind, ProbeRecipe, probe_recipe
 
 WIDTH, HEADS, CLASSES, STEPS = 8, 2, 3, 4
 QUICK = ProbeRecipe(
@@ -28,7 +30,7 @@ QUICK = ProbeRecipe(
 
 
 @pytest.fixture(autouse=True)
-def in_float64() -> object:
+def in_float64() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
@@ -134,14 +136,6 @@ def test_the_grid_is_table_a2s() -> None:
     assert all(probe.min_lr == 1e-5 and probe.gradient_clip == 3.0 for probe in PROBES.values())
 
 
-def test_aim_v1_reads_six_blocks() -> None:
-    assert averaged_layers(24) == (19, 20, 21, 22, 23, 24)
-    assert averaged_layers(24, first_block=14) == (15, 16, 17, 18, 19, 20)
-    assert averaged_layers(4) == (1, 2, 3, 4)
-    with pytest.raises(ValueError, match="first_block = 19"):
-        averaged_layers(24, first_block=19)
-
-
 def test_an_epoch_of_another_length_is_refused() -> None:
     grid = ProbeGrid(AttentiveProbe(WIDTH, HEADS, CLASSES), [0, 0, 0, 0])
     with pytest.raises(ValueError, match="not 5"):
@@ -158,6 +152,6 @@ def test_an_epoch_of_another_length_is_refused() -> None:
         ({"kind": "neighbours", "augmented": True}, "nothing is trained"),
     ],
 )
-def test_bad_settings_are_named(change: dict[str, object], message: str) -> None:
+def test_bad_settings_are_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(QUICK, **change)
