@@ -150,9 +150,7 @@ def data_recipe(options: ProbeOptions) -> DataRecipe:
         columns = (options.image_column, options.label_column)
         return DataRecipe(options.data, tokenizer=CLASSES, image_column=columns[0], caption_column=columns[1])
     if options.image_column or options.label_column:
-        raise ValueError(
-            f"{options.data} lists several sources: name the columns there, as image_column, caption_column"
-        )
+        raise ValueError(f"{options.data} lists sources: name their columns there, as image_column and caption_column")
     parts = build(DataRecipe, {"tokenizer": CLASSES, "mixture": read_mixture(options.data)}, "field of a source")
     assert isinstance(parts, DataRecipe)
     return parts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -26,11 +25,12 @@ class ProbeSet:
     classes: int
     tested_on: Literal["validation", "test"] = "test"
     metric: Literal["top1", "mean_per_class"] = "top1"
-    changes: Mapping[str, int] | None = None
+    batch_size: int = 512
+    warmup_epochs: int = 0
 
     def recipe(self, probe: ProbeRecipe) -> ProbeRecipe:
         """The probe's recipe for this set: ImageNet's batches are larger, and it alone is warmed up (Table A2)."""
-        return replace(probe, **(self.changes or {}))
+        return replace(probe, batch_size=self.batch_size, warmup_epochs=self.warmup_epochs)
 
     def check(self, classes: int) -> None:
         """Raise ValueError where data have another number of classes."""
@@ -43,8 +43,7 @@ class ProbeSet:
 
 _ALL = (
     ProbeSet(
-        "imagenet-1k", "ImageNet-1k", 1_281_167, 50_000, 1000, "validation", "top1",
-        {"batch_size": 1024, "warmup_epochs": 5},
+        "imagenet-1k", "ImageNet-1k", 1_281_167, 50_000, 1000, "validation", batch_size=1024, warmup_epochs=5
     ),
     ProbeSet("inaturalist-2018", "iNaturalist 2018", 437_513, 24_426, 8142, "validation"),
     ProbeSet("cifar-10", "CIFAR-10", 50_000, 10_000, 10),

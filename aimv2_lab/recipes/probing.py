@@ -33,10 +33,10 @@ class ProbeRecipe:
     """How frozen features are probed (paper, Table A2, unless a comment says otherwise).
 
     `layers` are entries of the residual stream, counted as in `VisionEncoder.hidden_states` or, below zero, from its
-    end, whose mean is probed; empty: the last. `normed` applies the encoder's final norm to each. The attentive probe reads all patches, the other
-    two their mean. Every rate is trained with every decay, all in one model; the pair that is best on
-    `selection_share` of the training pictures, which no probe is trained on, is the one that is scored. That share, and
-    the number of `neighbours`, are our choice. Without `augmentation` every picture is encoded once.
+    end, whose mean is probed; empty: the last. `normed` applies the encoder's final norm to each. The attentive probe
+    reads all patches, the other two their mean. Every rate is trained with every decay, all in one model; the pair that
+    is best on `selection_share` of the training pictures, which no probe is trained on, is the one that is scored. That
+    share, and the number of `neighbours`, are our choice. Without `augmented` every picture is encoded once.
     """
 
     kind: ProbeKind = "attentive"

@@ -18,8 +18,8 @@ _TESTS = (IMAGE, TEXT, PREFIX, WRONG)
 
 @styled
 def draw_probe(tasks: Sequence[TaskScores], recipe: ProbeRecipe, title: str) -> Figure:
-    """The top-1 of every task on every test set, with 95% intervals over seeds and chance as a tick; where a grid was
-    swept, beside it the mean held-out score over tasks and seeds of every rate and decay."""
+    """The top-1 of every task on every test set, with 95% intervals over seeds and a tick for saying always the most
+    frequent class; where a grid was swept, beside it the mean held-out score over tasks and seeds of every rate and decay."""
     swept = bool(tasks[0].grid) and len(recipe.cells) > 1
     height = 1.6 + 0.3 * len(tasks) * max(len(tasks[0].by_test), 2)
     figure, drawn = plt.subplots(
@@ -28,6 +28,8 @@ def draw_probe(tasks: Sequence[TaskScores], recipe: ProbeRecipe, title: str) -> 
     _draw_scores(drawn[0, 0], tasks)
     if swept:
         _draw_grid(drawn[0, 1], tasks, recipe)
+    if len(tasks[0].by_test) > 1:
+        figure.legend(*drawn[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=len(tasks[0].by_test))
     figure.suptitle(title)
     return figure
 
@@ -45,10 +47,6 @@ def _draw_scores(axes: Axes, tasks: Sequence[TaskScores]) -> None:
     axes.set_yticks(places, [task.name for task in tasks])
     axes.invert_yaxis()
     axes.set(xlabel="top-1 (grey: most frequent class)", xlim=(0, 1))
-    if len(tests) > 1:
-        axes.legend(
-            loc="upper center", bbox_to_anchor=(0.5, -0.6 / axes.figure.get_figheight() - 0.05), ncols=len(tests)
-        )
 
 
 def _draw_grid(axes: Axes, tasks: Sequence[TaskScores], recipe: ProbeRecipe) -> None:
@@ -56,7 +54,8 @@ def _draw_grid(axes: Axes, tasks: Sequence[TaskScores], recipe: ProbeRecipe) -> 
     table = held_out.reshape(len(recipe.learning_rates), len(recipe.weight_decays))
     axes.set_facecolor(FAINT)
     for column, (decay, colour) in enumerate(zip(recipe.weight_decays, _TESTS, strict=False)):
-        axes.plot(recipe.learning_rates, table[:, column], "o-", color=colour, label=f"decay {decay:g}", markersize=4)
+        dash = "o--" if column % 2 else "o-"  # curves often lie on one another
+        axes.plot(recipe.learning_rates, table[:, column], dash, color=colour, label=f"decay {decay:g}", markersize=4)
     axes.set(xscale="log", xlabel="peak rate", ylabel="held-out score")
     axes.set_title("the grid")
     axes.legend()

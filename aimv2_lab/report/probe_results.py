@@ -43,9 +43,8 @@ def write_scores(folder: Path, found: ProbeScores, recipe: ProbeRecipe, title: s
 def lines(found: ProbeScores) -> Iterator[str]:
     """A line for every task, for the groups of every test set, and for every part with damaged pictures."""
     for task in found.tasks:
-        said = (
-            f"{test}: top-1 {by['top1']}, mean per class {by['mean_per_class']}" for test, by in task.by_test.items()
-        )
+        by_test = task.by_test.items()
+        said = (f"{test}: top-1 {by['top1']}, mean per class {by['mean_per_class']}" for test, by in by_test)
         yield f"{task.name} ({task.classes} classes)  " + "; ".join(said)
     for test, means in groups_of(found).items():
         yield f"{test}: " + ", ".join(f"{name} {one}" for name, one in means.items())

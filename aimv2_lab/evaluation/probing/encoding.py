@@ -33,9 +33,7 @@ class Frozen:
     def __post_init__(self) -> None:
         depth = len(self.encoder.blocks)
         if wrong := [layer for layer in self.layers if not -depth - 1 <= layer <= depth]:
-            raise ValueError(
-                f"layers = {wrong}; this encoder has 0 (what enters the first block) … {depth}: name others"
-            )
+            raise ValueError(f"layers = {wrong}: this encoder has 0 (what enters the first block) … {depth}")
         if len(set(self.numbers)) < len(self.numbers):
             raise ValueError(f"layers = {self.layers} names one twice")
 
