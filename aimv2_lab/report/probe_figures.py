@@ -19,7 +19,8 @@ _TESTS = (IMAGE, TEXT, PREFIX, WRONG)
 @styled
 def draw_probe(tasks: Sequence[TaskScores], recipe: ProbeRecipe, title: str) -> Figure:
     """The top-1 of every task on every test set, with 95% intervals over seeds and a tick for saying always the most
-    frequent class; where a grid was swept, beside it the mean held-out score over tasks and seeds of every rate and decay."""
+    frequent class; where a grid was swept, beside it the held-out score of every rate and decay, the mean over all
+    tasks and seeds."""
     swept = bool(tasks[0].grid) and len(recipe.cells) > 1
     height = 1.6 + 0.3 * len(tasks) * max(len(tasks[0].by_test), 2)
     figure, drawn = plt.subplots(

@@ -18,34 +18,31 @@ Batches = Iterable[tuple[Tensor, Tensor]]  # features (B, I, D) or (B, D), label
 
 
 class CellAdamW:
-    """AdamW over weights whose first axis counts cells, with a decay for each, and the gradient clipped cell by cell.
+    """torch's AdamW over weights whose first axis counts cells, each with its own rate and decay, and with the gradient
+    clipped cell by cell."""
 
-    Every cell moves as it would under torch.optim.AdamW and torch.nn.utils.clip_grad_norm_ alone.
-    """
-
-    def __init__(self, weights: Iterable[nn.Parameter], decays: Tensor, recipe: ProbeRecipe) -> None:
-        self.weights, self.decays, self.recipe = list(weights), decays, recipe
-        self.means = [torch.zeros_like(weight) for weight in self.weights]
-        self.squares = [torch.zeros_like(weight) for weight in self.weights]
-        self.steps = 0
+    def __init__(self, weights: Iterable[nn.Parameter], decays: Sequence[float], recipe: ProbeRecipe) -> None:
+        self.weights, self.clip = list(weights), recipe.gradient_clip
+        cells = [
+            {"params": [weight.detach()[cell] for weight in self.weights], "weight_decay": decay}
+            for cell, decay in enumerate(decays)
+        ]
+        self.optimizer = torch.optim.AdamW(cells, betas=recipe.betas, eps=recipe.adam_eps, fused=True)
 
     @torch.no_grad()
-    def step(self, rates: Tensor) -> None:
-        """One step at these rates (C,); gradients are used up."""
-        self.steps += 1
-        (beta, beta_square), eps = self.recipe.betas, self.recipe.adam_eps
+    def step(self, rates: Sequence[float]) -> None:
+        """One step at these rates, one for each cell; gradients are used up."""
         gradients = [weight.grad for weight in self.weights if weight.grad is not None]
-        norms = sum(gradient.flatten(1).square().sum(1) for gradient in gradients)
-        assert isinstance(norms, Tensor)
-        kept = (self.recipe.gradient_clip / (norms.sqrt() + 1e-6)).clamp(max=1.0)
-        unbiased, unbiased_square = 1 - beta**self.steps, math.sqrt(1 - beta_square**self.steps)
-        for weight, gradient, mean, square in zip(self.weights, gradients, self.means, self.squares, strict=True):
-            each = (-1, *[1] * (weight.ndim - 1))  # a number of every cell, as a factor of all its weights
-            gradient.mul_(kept.view(each))
-            mean.lerp_(gradient, 1 - beta)
-            square.mul_(beta_square).addcmul_(gradient, gradient, value=1 - beta_square)
-            weight.mul_((1 - rates * self.decays).view(each))
-            weight.sub_(mean / (square.sqrt() / unbiased_square).add_(eps) * (rates / unbiased).view(each))
+        norms = torch.stack([torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients])
+        kept = (self.clip / (torch.linalg.vector_norm(norms, dim=0) + 1e-6)).clamp(max=1.0)  # as clip_grad_norm_ has it
+        for gradient in gradients:
+            gradient.mul_(kept.view(-1, *[1] * (gradient.ndim - 1)))
+        for cell, (group, rate) in enumerate(zip(self.optimizer.param_groups, rates, strict=True)):
+            group["lr"] = rate
+            for part, gradient in zip(group["params"], gradients, strict=True):
+                part.grad = gradient[cell]
+        self.optimizer.step()
+        for weight in self.weights:
             weight.grad = None
 
 
@@ -85,17 +82,15 @@ def train_grid(
 
     Rates are changed at every step. Raises ValueError where an epoch has another number of batches.
     """
-    some = grid.weights["classifier_weight"]
-    repeated = len(grid.get_buffer("tasks")) // len(recipe.cells)
-    peaks, decays = torch.tensor(recipe.cells, dtype=some.dtype, device=some.device).repeat(repeated, 1).unbind(1)
-    optimizer, step = CellAdamW(grid.weights.values(), decays, recipe), 0
+    cells = recipe.cells * (grid.cells // len(recipe.cells))
+    optimizer, step = CellAdamW(grid.weights.values(), [decay for _, decay in cells], recipe), 0
     warmup_steps, steps = recipe.warmup_epochs * steps_per_epoch, recipe.epochs * steps_per_epoch
     grid.train()
     for number in range(recipe.epochs):
         for features, labels in epoch(number):
             grid_losses(grid(features), labels, grid.get_buffer("tasks")).sum().backward()
             up, down = rate_share(step, steps, warmup_steps)
-            optimizer.step(peaks * up + (recipe.min_lr - peaks) * down)
+            optimizer.step([peak * up + (recipe.min_lr - peak) * down for peak, _ in cells])
             step += 1
         if step != (number + 1) * steps_per_epoch:
             raise ValueError(f"epoch {number} has brought the steps to {step}, not {(number + 1) * steps_per_epoch}")
