@@ -2,8 +2,8 @@
 
 Groups: P is loud in the picture and never named, T quiet and named, PT both, R follows from the others: relations
 between objects. "The large object" is there where a scene has exactly one of the world's largest size, likewise the
-small one; scenes without it have no label. The list is fixed before results are seen; it is our choice. Rotation is not
-in it: most shapes look alike after a turn, each after another one.
+small one; scenes without it have no label. The list is our choice. Rotation is not in it: most shapes look alike after
+a turn, each after another one; nor are equal colours, which held-out combinations never have.
 """
 
 from __future__ import annotations
@@ -70,9 +70,8 @@ def _relation(forward: str, backward: str) -> Callable[[Scene, WorldSettings], V
     return answer
 
 
-def _same_colour(scene: Scene, settings: WorldSettings) -> Value:
-    colours = [thing.colour for thing in scene.objects]
-    return "some alike" if len(set(colours)) < len(colours) else "all differ"
+def _sizes_compared(scene: Scene, settings: WorldSettings) -> Value:
+    return "some larger" if len({thing.size for thing in scene.objects}) > 1 else "all alike"
 
 
 def _hue(scene: Scene, settings: WorldSettings) -> Value:
@@ -102,7 +101,7 @@ FACTORS: tuple[Factor, ...] = (
     Factor("count", "PT", lambda scene, _: str(len(scene.objects))),
     Factor("large beside small", "R", _relation("left of", "right of")),
     Factor("large over small", "R", _relation("above", "below")),
-    Factor("same colour", "R", _same_colour),
+    Factor("sizes compared", "R", _sizes_compared),
 )
 GROUPS: tuple[Group, ...] = ("P", "T", "PT", "R")
 

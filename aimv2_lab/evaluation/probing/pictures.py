@@ -108,7 +108,7 @@ class LabelledPictures(Dataset[Seen]):
     @property
     def fingerprint(self) -> str:
         """Hex digest that changes with the pairs, as their source's does, with the tasks, and with what is seen."""
-        about = (self.source.fingerprint, self.labels.tasks, self.preprocessing)
+        about = (self.source.fingerprint, len(self), self.labels.tasks, self.preprocessing)
         return blake2b(repr(about).encode(), digest_size=16).hexdigest()
 
 
