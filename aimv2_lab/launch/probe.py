@@ -114,7 +114,8 @@ def run_probe(options: ProbeOptions, known: ProbeSet | None = None, command: str
     if options.data.startswith("world:"):
         probed = open_factors(options.data, seen)
     else:
-        probed = open_labelled(data_recipe(options), options.test, seen)
+        trained_on = known.trained_on if known else ("train",)
+        probed = open_labelled(data_recipe(options), options.test, seen, trained_on)
     if known:
         check_set(known, probed)
         test = len(probed.tests[options.test])

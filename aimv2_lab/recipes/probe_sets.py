@@ -13,9 +13,9 @@ from aimv2_lab.recipes.probing import ProbeRecipe
 class ProbeSet:
     """A set of labelled pictures: how many it is trained and tested on, how many classes, and which part is the test.
 
-    Counts are the paper's (Table B1). Which part of a set the test pictures are is seen in their number, and is our
-    reading; so is that Camelyon17, RxRx1 and fMoW are those of WILDS. The paper states no metric beside accuracy: it is
-    the top-1 everywhere, and the mean per class is reported beside it.
+    Counts are the paper's (Table B1). Which parts of a set it is trained and tested on is seen in their number, and is
+    our reading; so is that Camelyon17, RxRx1 and fMoW are those of WILDS. The paper's table names no metric: it is the
+    top-1 everywhere, and the mean per class is reported beside it.
     """
 
     name: str
@@ -24,6 +24,7 @@ class ProbeSet:
     test: int
     classes: int
     tested_on: Literal["validation", "test"] = "test"
+    trained_on: tuple[Literal["train", "validation"], ...] = ("train",)
     metric: Literal["top1", "mean_per_class"] = "top1"
     batch_size: int = 512
     warmup_epochs: int = 0
@@ -49,7 +50,7 @@ _ALL = (
     ProbeSet("cifar-10", "CIFAR-10", 50_000, 10_000, 10),
     ProbeSet("cifar-100", "CIFAR-100", 50_000, 10_000, 100),
     ProbeSet("food-101", "Food-101", 75_750, 25_250, 101),
-    ProbeSet("dtd", "Describable Textures", 3_760, 1_880, 47),  # training and validation parts together
+    ProbeSet("dtd", "Describable Textures", 3_760, 1_880, 47, trained_on=("train", "validation")),
     ProbeSet("pets", "Oxford-IIIT Pets", 3_680, 3_669, 37),  # its part "trainval"
     ProbeSet("cars", "Stanford Cars", 8_144, 8_041, 196),
     ProbeSet("camelyon17", "Camelyon17", 302_436, 34_904, 2, "validation"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -11,7 +13,7 @@ from aimv2_lab.data.preprocessing import Preprocessing
 from aimv2_lab.data.sources import Split
 from aimv2_lab.data.world.source import open_world
 from aimv2_lab.evaluation.probing.factors import FactorLabels
-from aimv2_lab.evaluation.probing.parts import whole_source
+from aimv2_lab.evaluation.probing.parts import joined
 from aimv2_lab.evaluation.probing.pictures import ClassLabels, LabelledPictures
 from aimv2_lab.recipes import DataRecipe
 from aimv2_lab.recipes.probe_sets import ProbeSet
@@ -26,17 +28,20 @@ class Probed(NamedTuple):
     tests: dict[str, LabelledPictures]
 
 
-def open_labelled(data: DataRecipe, test: Literal["validation", "test"], seen: Preprocessing) -> Probed:
+def open_labelled(
+    data: DataRecipe, test: Literal["validation", "test"], seen: Preprocessing, trained_on: Sequence[Split] = ("train",)
+) -> Probed:
     """Pictures whose one caption is their class; the classes are those of the training pictures.
 
-    Raises what `open_mixture` and `find_classes` do, and ValueError for pictures that have no one size.
+    `trained_on` names the splits that are training pictures. Nothing is held out of them where the test is a split of
+    its own. Raises what `open_mixture` and `find_classes` do, and ValueError for pictures that have no one size.
     """
-    classes = ClassLabels(find_classes(open_mixture("train", data, _size(seen))))
-
-    def part(split: Split) -> LabelledPictures:
-        return LabelledPictures(whole_source(open_mixture(split, data, _size(seen))), classes, seen)
-
-    return Probed(part("train"), {test: part(test)})
+    whole = replace(data, validation_share=0.0) if test == "test" else data
+    mixtures = [open_mixture(split, whole, _size(seen)) for split in trained_on]
+    classes = ClassLabels(find_classes(mixtures[0]))
+    tested = joined([open_mixture(test, data, _size(seen))])
+    train = LabelledPictures(joined(mixtures), classes, seen)
+    return Probed(train, {test: LabelledPictures(tested, classes, seen)})
 
 
 def open_factors(spec: str, seen: Preprocessing) -> Probed:

@@ -46,36 +46,41 @@ class PartOfSource:
 
 @dataclass(frozen=True, eq=False)
 class JoinedSources:
-    """All pairs of several sources, end to end, each once whatever the mixture's weights; a `Source`."""
+    """All pairs of several sources, end to end; a `Source`."""
 
-    mixture: MixedSource
+    parts: tuple[Source, ...]
 
     @property
     def name(self) -> str:
         """Every part's."""
-        return " and ".join(self.mixture.names)
+        return " and ".join(part.name for part in self.parts)
 
     @property
     def fingerprint(self) -> str:
         """Changes with any part, and with their order."""
-        about = " ".join(part.fingerprint for part in self.mixture.parts)
+        about = " ".join(part.fingerprint for part in self.parts)
         return blake2b(about.encode(), digest_size=16).hexdigest()
 
     @property
     def shards(self) -> tuple[int, ...]:
         """One for each part."""
-        return tuple(map(len, self.mixture.parts))
+        return tuple(map(len, self.parts))
 
     def __len__(self) -> int:
-        return len(self.mixture)
+        return sum(self.shards)
 
     def __getitem__(self, index: int) -> Pair:
-        return self.mixture[index]
+        for part in self.parts:
+            if index < len(part):
+                return part[index]
+            index -= len(part)
+        raise IndexError(f"pair beyond the {len(self)} of {self.name}")
 
 
-def whole_source(mixture: MixedSource) -> Source:
-    """The one source of a mixture, or all of them joined."""
-    return mixture.parts[0] if len(mixture.parts) == 1 else JoinedSources(mixture)
+def joined(mixtures: Sequence[MixedSource]) -> Source:
+    """All pairs of some mixtures, each once whatever its weight: their one source, or several joined."""
+    parts = tuple(part for mixture in mixtures for part in mixture.parts)
+    return parts[0] if len(parts) == 1 else JoinedSources(parts)
 
 
 @dataclass(frozen=True, eq=False)
