@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aimv2_lab.data.sources import Split
 from aimv2_lab.evaluation.probing.results import ProbeScores
 from aimv2_lab.launch.probe import read_options, run_probe
 from aimv2_lab.recipes.probe_sets import PROBE_SETS, ProbeSet, probe_set
@@ -119,6 +120,7 @@ def test_sets_of_table_b1_run_by_name(
 ) -> None:
     known = probe_set(name)
     labels = [f"class {number}" for number in range(known.classes)]
+    splits: tuple[Split, ...] = (*known.trained_on, known.tested_on)
     for split in known.trained_on:
         write_split(tmp_path, split, layout, 2 * labels)
     trained = 2 * known.classes * len(known.trained_on)
@@ -128,8 +130,8 @@ def test_sets_of_table_b1_run_by_name(
     assert f"{trained} of {known.train} training pictures" in capsys.readouterr().out
     assert written["set"]["name"] == name
     more_classes = tmp_path / "more_classes"
-    for split in (*known.trained_on, known.tested_on):
-        write_split(more_classes, split, layout, [*labels[1:], "another", "class 0"])
+    for one in splits:
+        write_split(more_classes, one, layout, [*labels[1:], "another", "class 0"])
     with pytest.raises(ValueError, match=f"{name} has {known.classes} classes"):
         probe(encoder, more_classes, tmp_path / "other", "--set", name)
 
