@@ -68,8 +68,8 @@ def test_the_command_writes_scores_and_a_figure(encoder: Path, pictures: Path, t
     top1 = written["scores"]["tasks"][0]["by_test"]["validation"]["top1"]
     assert len(top1["values"]) == 2 and top1["mean"] == pytest.approx(sum(top1["values"]) / 2)
     assert np.asarray(Image.open(tmp_path / "o" / FIGURE)).std() > 0
-    again = subprocess.run(program, capture_output=True, text=True)
-    assert again.returncode == 1 and "holds a result already: name another --out" in again.stderr
+    with pytest.raises(FileExistsError, match="holds a result already: name another --out"):
+        run_probe(*read_options(named))
 
 
 @pytest.mark.parametrize("name", ["attentive", "linear", "neighbours", "paper"])

@@ -68,7 +68,7 @@ def cache_name(frozen: Frozen, pictures: LabelledPictures) -> str:
     """The name of a folder that says whose features it holds, as far as sixteen letters can."""
     layers = "-".join(map(str, frozen.numbers))
     kind = f"{layers}{'' if frozen.normed else '-raw'}{'-mean' if frozen.pooled else ''}"
-    return f"{frozen.about()['encoder']!s:.12}-{pictures.fingerprint:.12}-{kind}"
+    return f"{frozen.digest:.12}-{pictures.fingerprint:.12}-{kind}"
 
 
 def _read(folder: Path, about: Mapping[str, Any]) -> CachedFeatures:

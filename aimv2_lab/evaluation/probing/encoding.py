@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from itertools import islice
 from typing import Literal
@@ -43,6 +44,11 @@ class Frozen:
         length = len(self.encoder.blocks) + 1
         return tuple(sorted(layer % length for layer in self.layers or (-1,)))
 
+    @cached_property
+    def digest(self) -> str:
+        """Of the encoder as it is when this is first asked for: reading gigabytes takes seconds."""
+        return encoder_digest(self.encoder)
+
     @property
     def device(self) -> torch.device:
         """Where the encoder is."""
@@ -71,7 +77,7 @@ class Frozen:
     def about(self) -> dict[str, object]:
         """Everything here that decides what the features are, for the record of a cache."""
         return {
-            "encoder": encoder_digest(self.encoder),
+            "encoder": self.digest,
             "scale": [list(values) for values in self.scale],
             "layers": list(self.numbers),
             "normed": self.normed,
