@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, TypeVar
 import numpy as np
 
 Sizes = Sequence[int] | np.ndarray
-Stream = Literal["order", "shards", "mixture", "caption", "crop", "prefix", "replacement"]
+Stream = Literal["order", "shards", "mixture", "caption", "crop", "prefix", "replacement", "augmentation"]
 
 ORDER_VERSION = 1  # raised whenever the same sources, weights and seed give another order or other draws than before
 WINDOW_SHARDS = 16  # shards read at the same time; our choice: some gigabytes, which a node's memory holds

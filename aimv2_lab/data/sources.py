@@ -24,7 +24,7 @@ from aimv2_lab.data.tars.rows import IndexedRows
 from aimv2_lab.data.world.source import ShapeSource, open_world
 from aimv2_lab.recipes import CLASSES, DataRecipe
 
-Split = Literal["train", "validation"]
+Split = Literal["train", "validation", "test"]
 
 _SPLIT_NAMES = re.compile(
     r"(?P<train>train(ing)?)|(?P<validation>val(id(ation)?)?)|(?P<test>test(ing)?)", re.IGNORECASE
@@ -65,14 +65,14 @@ class RowSource:
 
 
 def open_source(spec: str, split: Split, data_recipe: DataRecipe, image_size: int) -> Source:
-    """Open the training or validation pairs of `world:PRESET`, a folder or file, or a hub data set.
+    """Open the training, validation or test pairs of `world:PRESET`, a folder or file, or a hub data set.
 
     A hub name is `owner/name`, with `:configuration` after it where there are several. Files and folders whose names
-    begin with train, val, valid, validation or test tell the split (test is left alone); files without such a name are
-    training data beside named validation files. Where nothing tells, `data.validation_share` of the pairs are held
-    out, chosen by a hash of the key. `data.at_least` and `data.at_most` leave out rows by the columns of shards' index
-    (see `rows_within`). Shards are read by an index beside them (see `open_index`). `image_size` is for
-    the generated world, whose pictures are made to size. Raises FileNotFoundError, MissingColumn, DamagedArchive, or
+    begin with train, val, valid, validation or test tell the split; files without such a name are training data beside
+    named validation files. Where nothing tells, `data.validation_share` of the pairs are held out, chosen by a hash of
+    the key; a test split is never made so. `data.at_least` and `data.at_most` leave out rows by the columns of shards'
+    index (see `rows_within`). Shards are read by an index beside them (see `open_index`). `image_size` is for the
+    generated world, whose pictures are made to size. Raises FileNotFoundError, MissingColumn, DamagedArchive, or
     ValueError where a split has no pairs.
     """
     if not spec:
@@ -124,7 +124,7 @@ def _open_saved(parts: Mapping[str, Path], path: Path, split: Split, data_recipe
 def _choose_part(parts: Iterable[str], split: Split, spec: str) -> tuple[str, bool]:
     """The named part of a data set to read for a split, and whether the split is to be held out of it by hash."""
     named = {_named_split([part]): part for part in parts}
-    wanted, held_out = (split, False) if "validation" in named else ("train", True)
+    wanted, held_out = (split, False) if split == "test" or "validation" in named else ("train", True)
     if wanted not in named:
         raise ValueError(f"data.source {spec!r} has the splits {', '.join(parts)}: none is for {wanted}")
     return named[wanted], held_out
@@ -183,6 +183,8 @@ def _split_files(files: Sequence[Path], root: Path | None, split: Split) -> tupl
     Raises ValueError where names leave it open: some files named for training and others not named at all.
     """
     if root is None:  # one file, given by name
+        if split == "test":
+            raise ValueError(f"{files[0]} is one file: a test split is files whose names begin with test, in a folder")
         return list(files), True
     named: dict[str, list[Path]] = {"train": [], "validation": [], "test": [], "": []}
     for file in files:
@@ -192,8 +194,8 @@ def _split_files(files: Sequence[Path], root: Path | None, split: Split) -> tupl
             f"{named[''][0]} names no split while {named['train'][0]} does: begin its name, or its folder's, with "
             "train, val or test"
         )
-    held_out = not named["validation"]
-    chosen = named["validation"] if split == "validation" and not held_out else named["train"] or named[""]
+    held_out = split != "test" and not named["validation"]
+    chosen = named[split] if split != "train" and not held_out else named["train"] or named[""]
     if not chosen:
         raise ValueError(f"{root} has no {split} files: it holds {', '.join(file.name for file in files[:5])} …")
     return chosen, held_out

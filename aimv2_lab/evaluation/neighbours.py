@@ -34,3 +34,20 @@ def chance_agreement(labels: Sequence[Hashable]) -> float:
     """The agreement of neighbours drawn at random among the other rows."""
     counts = [labels.count(label) for label in labels]
     return sum(count - 1 for count in counts) / (len(labels) * (len(labels) - 1))
+
+
+def neighbours_class(known: Tensor, labels: Tensor, asked: Tensor, count: int = 20, rows: int = 1024) -> Tensor:
+    """The class (M,) that the `count` rows of `known` (N, D) most like each row of `asked` (M, D) vote for.
+
+    By cosine; each vote weighs what its cosine is above the lowest possible, -1, so that ties go to the nearer ones.
+    Labels (N,) are numbers from 0. Rows are compared in blocks of `rows`. Raises ValueError unless 1 <= count <= N.
+    """
+    if not 1 <= count <= len(known):
+        raise ValueError(f"count = {count} neighbours among {len(known)} rows; it must lie in 1 … N")
+    directions, classes = functional.normalize(known.float(), dim=1), int(labels.max()) + 1
+    found = []
+    for block in asked.split(rows):
+        likeness, nearest_rows = (functional.normalize(block.float(), dim=1) @ directions.T).topk(count, dim=1)
+        votes = torch.zeros(len(block), classes, device=block.device)
+        found.append(votes.scatter_add_(1, labels[nearest_rows], likeness + 1).argmax(dim=1))
+    return torch.cat(found)

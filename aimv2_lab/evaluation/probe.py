@@ -17,16 +17,29 @@ class AttentiveProbe(nn.Module):
     AIM v1's released probe; AIMv2 (Table A2) names an attentive probe on the last layer and gives no details.
     """
 
-    def __init__(self, width: int, heads: int, classes: int) -> None:
+    def __init__(self, width: int, heads: int, classes: int, bias: bool = True) -> None:
         super().__init__()
         self.norm = nn.BatchNorm1d(width, affine=False, eps=1e-6)
         self.pooling = AttentivePooling(width, heads)
-        self.classifier = nn.Linear(width, classes)
+        self.classifier = nn.Linear(width, classes, bias=bias)
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits (B, classes) of features (B, I, D)."""
         normed = rearrange(self.norm(rearrange(features, "b i d -> b d i")), "b d i -> b i d")
         return self.classifier(self.pooling(normed))
+
+
+class LinearProbe(nn.Module):
+    """A linear classifier of pooled features, behind the attentive probe's batch norm, which is our choice."""
+
+    def __init__(self, width: int, classes: int, bias: bool = True) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(width, affine=False, eps=1e-6)
+        self.classifier = nn.Linear(width, classes, bias=bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits (B, classes) of pooled features (B, D)."""
+        return self.classifier(self.norm(features))
 
 
 def train_probe(

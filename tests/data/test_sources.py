@@ -67,6 +67,21 @@ def test_shards_without_a_split_name_are_training_data_beside_named_validation(t
     assert numbers(opened(tmp_path, "validation")) == [10, 11, 12]
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_test_split_is_read_where_it_is_asked_for_and_there(layout: Layout, tmp_path: Path) -> None:
+    for split, chosen in (("train", range(6)), ("test", range(6, 12))):
+        layout(tmp_path, split, chosen)
+    assert numbers(opened(tmp_path, "test", validation_share=1.0)) == list(range(6, 12))
+    assert numbers(opened(tmp_path, validation_share=0.0)) == list(range(6))
+
+
+def test_a_test_split_is_never_made(tmp_path: Path) -> None:
+    shard = write_shard(tmp_path / "train-00000.tar", range(6))
+    for path, message in ((tmp_path, "has no test files"), (shard, "is one file: a test split is files")):
+        with pytest.raises(ValueError, match=message):
+            opened(path, "test")
+
+
 def test_names_that_leave_the_split_open_are_refused(tmp_path: Path) -> None:
     write_shard(tmp_path / "train-00000.tar", range(2))
     write_shard(tmp_path / "more.tar", range(2))

@@ -1,0 +1,67 @@
+"""What a probe is trained on, epoch by epoch: cached features, or pictures augmented and encoded anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from aimv2_lab.evaluation.probing.cache import CachedFeatures
+from aimv2_lab.evaluation.probing.encoding import Frozen
+from aimv2_lab.evaluation.probing.pictures import AugmentedPictures, LabelledPictures, seen_batches
+from aimv2_lab.evaluation.probing.training import Batches
+from aimv2_lab.recipes.probing import ProbeRecipe
+
+
+@dataclass(frozen=True)
+class CachedEpochs:
+    """Batches of cached features, drawn anew in every epoch; a last one that is not full is left to later epochs."""
+
+    cached: CachedFeatures
+    recipe: ProbeRecipe
+    seed: int
+    device: torch.device
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        return max(len(self.cached) // self.recipe.batch_size, 1)
+
+    def __call__(self, epoch: int) -> Batches:
+        """The batches of an epoch."""
+        for rows in epoch_batches(len(self.cached), self.recipe.batch_size, self.seed, epoch):
+            ascending = np.sort(rows)  # what the disk likes; a sum does not mind
+            yield self.cached.rows(ascending, self.device), self.cached.labels[ascending].to(self.device)
+
+
+@dataclass(frozen=True)
+class AugmentedEpochs:
+    """Batches of pictures that are augmented and encoded anew in every epoch: one forward pass for all cells."""
+
+    frozen: Frozen
+    pictures: LabelledPictures
+    recipe: ProbeRecipe
+    seed: int
+    workers: int
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        return max(len(self.pictures) // self.recipe.batch_size, 1)
+
+    def __call__(self, epoch: int) -> Batches:
+        """The batches of an epoch, without damaged pictures."""
+        seen = AugmentedPictures(self.pictures, self.recipe.augmentation, self.seed, epoch)
+        batches = epoch_batches(len(self.pictures), self.recipe.batch_size, self.seed, epoch)
+        device = self.frozen.device
+        for batch in seen_batches(seen, batches, self.workers, pinned=device.type == "cuda"):
+            yield self.frozen(batch.pictures), batch.labels.to(device)
+
+
+def epoch_batches(pictures: int, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """The pictures of every full batch of an epoch, shuffled by (seed, epoch); all in one where they fill none."""
+    draws = np.random.Generator(np.random.Philox(key=np.array([seed, epoch], dtype=np.uint64)))
+    shuffled = draws.permutation(pictures)
+    full = pictures // batch_size
+    return [shuffled] if not full else list(shuffled[: full * batch_size].reshape(full, batch_size))

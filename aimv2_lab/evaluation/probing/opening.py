@@ -1,0 +1,67 @@
+"""The training pictures and the test sets of a probing, wherever they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Literal, NamedTuple
+
+from aimv2_lab.data.classes import find_classes
+from aimv2_lab.data.mixture import open_mixture
+from aimv2_lab.data.preprocessing import Preprocessing
+from aimv2_lab.data.sources import Split
+from aimv2_lab.data.world.source import open_world
+from aimv2_lab.evaluation.probing.factors import FactorLabels
+from aimv2_lab.evaluation.probing.parts import joined
+from aimv2_lab.evaluation.probing.pictures import ClassLabels, LabelledPictures
+from aimv2_lab.recipes import DataRecipe
+from aimv2_lab.recipes.probe_sets import ProbeSet
+
+SEEN, HELD_OUT = "seen combinations", "held-out combinations"  # of shape and colour, in the generated world
+
+
+class Probed(NamedTuple):
+    """What a probe is trained on, and what it is tested on, by name."""
+
+    train: LabelledPictures
+    tests: dict[str, LabelledPictures]
+
+
+def open_labelled(
+    data: DataRecipe, test: Literal["validation", "test"], seen: Preprocessing, trained_on: Sequence[Split] = ("train",)
+) -> Probed:
+    """Pictures whose one caption is their class; the classes are those of the training pictures.
+
+    `trained_on` names the splits that are training pictures. Nothing is held out of them where the test is a split of
+    its own. Raises what `open_mixture` and `find_classes` do, and ValueError for pictures that have no one size.
+    """
+    whole = replace(data, validation_share=0.0) if test == "test" else data
+    mixtures = [open_mixture(split, whole, _size(seen)) for split in trained_on]
+    classes = ClassLabels(find_classes(mixtures[0]))
+    tested = joined([open_mixture(test, data, _size(seen))])
+    train = LabelledPictures(joined(mixtures), classes, seen)
+    return Probed(train, {test: LabelledPictures(tested, classes, seen)})
+
+
+def open_factors(spec: str, seen: Preprocessing) -> Probed:
+    """Scenes of a generated world, "world:PRESET" or "world:PRESET:LENGTH", and every factor of theirs; tested on
+    validation scenes and, apart, on scenes of the combinations that no other scene holds."""
+    train, validation, heldout = map(partial(_scenes, spec, seen), ("train", "validation", "heldout"))
+    return Probed(train, {SEEN: validation, HELD_OUT: heldout})
+
+
+def check_set(known: ProbeSet, found: Probed) -> None:
+    """Raise ValueError where data have another number of classes than the set they are said to be."""
+    known.check(len(found.train.labels.tasks[0].classes))
+
+
+def _scenes(spec: str, seen: Preprocessing, split: str) -> LabelledPictures:
+    world = open_world(spec, split, _size(seen))
+    return LabelledPictures(world, FactorLabels(world), seen)
+
+
+def _size(seen: Preprocessing) -> int:
+    if seen.crop is None:
+        raise ValueError("this encoder's pictures have no one size: give --image-size, to which they are cut")
+    return seen.crop
