@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -115,16 +115,21 @@ class Batch:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """What is done to every tensor but `counted`, which never leaves the CPU."""
-        return replace(self, **{name: change(tensor) for name, tensor in self._sent_tensors().items()})
-
-    def _sent_tensors(self) -> dict[str, Any]:
-        """Every tensor by name that is there and goes to an accelerator."""
-        names = ("pictures", "tokens", "prefix_lengths", "parallel", "patch_order")
-        return {name: tensor for name in names if (tensor := getattr(self, name)) is not None}
+        pictures, tokens, prefix_lengths = map(change, (self.pictures, self.tokens, self.prefix_lengths))
+        parallel, order = (found if found is None else change(found) for found in (self.parallel, self.patch_order))
+        return replace(
+            self,
+            pictures=pictures,
+            tokens=tokens,
+            prefix_lengths=prefix_lengths,
+            parallel=parallel,
+            patch_order=order,
+        )
 
     def tensors(self) -> list[Tensor]:
         """Every tensor that is there."""
-        return [self.counted, *self._sent_tensors().values()]
+        found = (self.pictures, self.tokens, self.counted, self.prefix_lengths, self.parallel, self.patch_order)
+        return [tensor for tensor in found if tensor is not None]
 
     def split(self, micro_batch_size: int) -> Iterator[Batch]:
         """Micro-batches of pairs with captions of like length, the longest first, each cut to its longest caption.
@@ -145,10 +150,10 @@ class Batch:
         longest = max(self.text_lengths[rows].tolist(), default=0)
         length = -(-longest // CAPTION_MULTIPLE) * CAPTION_MULTIPLE if self.parallel is None else self.tokens.shape[1]
         there = _sent(rows, self.pictures.device)
-        chosen = {name: tensor.index_select(0, there) for name, tensor in self._sent_tensors().items()}
+        chosen = self._each(lambda tensor: tensor.index_select(0, there))
         return replace(
-            self,
-            **chosen | {"tokens": chosen["tokens"][:, :length]},
+            chosen,
+            tokens=chosen.tokens[:, :length],
             counted=self.counted[rows, :length],
             keys=tuple(self.keys[row] for row in rows.tolist()),
             replaced=(),

@@ -23,7 +23,7 @@ ROOFLINE = {
 @pytest.mark.parametrize("size", ROOFLINE)
 def test_the_published_sizes_cost_what_the_roofline_says(size: str) -> None:
     flops = picture_flops(recipe(f"aimv2-{size}-224"))
-    assert [part / 1e9 for part in (*flops, flops.forward)] == pytest.approx(ROOFLINE[size], rel=5e-3, abs=0.06)
+    assert [part / 1e9 for part in (*flops[:6], flops.forward)] == pytest.approx(ROOFLINE[size], rel=5e-3, abs=0.06)
     assert flops.step == 3 * flops.forward
 
 

@@ -1,0 +1,129 @@
+"""Runs of rival objectives: the same losses however batches are cut, exact resume, and an encoder that comes out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from aimv2_lab.formats.folder import load_model
+from aimv2_lab.formats.load import load_encoder
+from aimv2_lab.model.aimv2 import AIMv2
+from aimv2_lab.model.models import model_of
+from aimv2_lab.recipes import RIVALS, ContrastiveRecipe, Rival
+from aimv2_lab.training.engine import LocalEngine
+from aimv2_lab.training.loop import build_model, pretrain
+from aimv2_lab.training.run.folder import read_metrics
+from aimv2_lab.training.step import batch_losses, loss_counts, train_step
+from tests.training.finetune_toy import TUNING
+from tests.training.rivals_toy import rival_batch, small_rival
+
+QUICK: dict[str, Any] = {**TUNING, "training.micro_batch_size": 4}
+LOSSES = ("total", "pixel", "text", "matched", "gradient_norm")
+
+
+def trace(name: Rival, micro_batch_size: int) -> list[list[float]]:
+    recipe = small_rival(name, {"training.micro_batch_size": micro_batch_size})
+    engine = LocalEngine(build_model(recipe).double(), recipe.training, torch.device("cpu"))
+    rows = []
+    for step in range(4):
+        batch = rival_batch(step, recipe)
+        batch = replace(batch, pictures=batch.images.double())
+        rows.append([value.item() for value in train_step(engine, batch, loss_counts(batch, recipe), recipe)])
+    return rows
+
+
+def losses(run: Path, kind: str) -> list[dict[str, float]]:
+    return [{name: row[name] for name in LOSSES if name in row} for row in read_metrics(run, kind)]
+
+
+@pytest.mark.parametrize("name", RIVALS)
+@pytest.mark.parametrize("micro_batch_size", [1, 4])
+def test_micro_batches_change_nothing(name: Rival, micro_batch_size: int) -> None:
+    torch.testing.assert_close(trace(name, micro_batch_size), trace(name, 8), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_a_run_goes_on_exactly_and_its_encoder_is_loaded(name: Rival, tmp_path: Path) -> None:
+    """On the generated world, whose captions are read where the objective has them."""
+    recipe = small_rival(name, {**QUICK, **_world_words(name)})
+    model = pretrain(recipe, tmp_path / "whole").model
+    assert (tmp_path / "whole/tokenizer").is_dir() == bool(recipe.text_tokens)
+    for kind in ("train", "validation"):
+        for row in losses(tmp_path / "whole", kind):
+            _check_parts(name, row)
+    pretrain(recipe, tmp_path / "cut")
+    (tmp_path / "cut/checkpoints/step-00000006").rename(tmp_path / "gone")
+    pretrain(recipe, tmp_path / "cut", resume=True)
+    for kind, left in (("train", 3), ("validation", 1)):
+        assert losses(tmp_path / "cut", kind)[-left:] == losses(tmp_path / "whole", kind)[-left:]
+    images = rival_batch(0, recipe).images
+    encoder = load_encoder(tmp_path / "whole")
+    assert encoder.recipe == recipe.encoder
+    assert torch.equal(encoder(images), model.encoder(images))
+    loaded = load_model(tmp_path / "whole")
+    assert type(loaded) is type(model) and loaded.recipe == recipe
+    assert loaded.state_dict().keys() == model.state_dict().keys()
+
+
+def _world_words(name: Rival) -> dict[str, Any]:
+    if name in ("clip", "siglip"):
+        return {"text.vocabulary": 256, "text.text_tokens": 40}
+    words = {"decoder.vocabulary": 256, "decoder.text_tokens": 40}
+    return words if name.startswith("cap") else {}
+
+
+def _check_parts(name: Rival, row: dict[str, float]) -> None:
+    """What is not learned is 0, and the total is what is learned."""
+    if name in ("clip", "siglip"):
+        assert row["total"] > 0
+    elif name in ("image-only", "masked-image"):
+        assert row["text"] == 0 and row["total"] == row["pixel"] > 0.5
+    else:
+        assert row["pixel"] == 0 and row["total"] == row["text"] > 0.5
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_every_weight_learns(name: Rival) -> None:
+    """Nothing is drawn, kept or decayed that the objective does not use."""
+    recipe = small_rival(name)
+    model, batch = build_model(recipe), rival_batch(0, recipe)
+    if isinstance(recipe, ContrastiveRecipe):
+        engine = _Kept(model, recipe.training, torch.device("cpu"))
+        train_step(engine, batch, loss_counts(batch, recipe), recipe)
+    else:
+        batch_losses(model, batch, loss_counts(batch, recipe), recipe).total.backward()
+    idle = [n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    assert idle == []
+
+
+class _Kept(LocalEngine):
+    """Keeps the gradients that a step would have used."""
+
+    def step(self) -> torch.Tensor:
+        return torch.zeros(())
+
+
+def test_what_two_objectives_share_begins_equal() -> None:
+    """So that runs of one seed can be compared in pairs."""
+    whole = build_model(small_rival("caption-only", {"objective.target": "standardised"})).state_dict()
+    for name in ("image-only", "caption-only", "caption-only-bidirectional", "cappa"):
+        part = build_model(small_rival(name)).state_dict()  # type: ignore[arg-type]
+        shared = part.keys() & whole.keys()
+        assert part.keys() - whole.keys() <= {"decoder.mask_token"} and len(shared) < len(whole)
+        assert all(torch.equal(part[key], whole[key]) for key in shared)
+    clip, masked = (build_model(small_rival(name)).encoder.state_dict() for name in ("clip", "masked-image"))
+    for key, weight in masked.items():
+        assert torch.equal(weight, clip[key]) and torch.equal(weight, whole[f"encoder.{key}"])
+
+
+def test_a_model_without_captions_writes_none() -> None:
+    from aimv2_lab.model.generation import generate
+
+    model = model_of(small_rival("image-only"))
+    assert isinstance(model, AIMv2)
+    with pytest.raises(ValueError, match="reads no captions"):
+        generate(model, torch.zeros(1, 3, 24, 24), end_id=0)
