@@ -1,7 +1,7 @@
 """AIMv2's decoder with half of its objective: for pictures alone, for captions alone, for captions all at once (CapPa).
 
-Each is drawn as AIMv2's decoder is, and then has taken away what it does not need: with one seed, all that two of them
-share begins equal, so that runs can be compared in pairs.
+Each is drawn as AIMv2's decoder is, and then has taken away what it does not need: with one seed, a captioner begins
+equal to AIMv2 in all that both have, so that runs can be compared in pairs. (For pictures alone only the encoder does.)
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import torch
 from aimv2_lab.formats.folder import load_model
 from aimv2_lab.formats.load import load_encoder
 from aimv2_lab.model.aimv2 import AIMv2
+from aimv2_lab.model.generation import generate
 from aimv2_lab.model.models import model_of
 from aimv2_lab.recipes import RIVALS, ContrastiveRecipe, Rival
 from aimv2_lab.training.engine import LocalEngine
@@ -19,7 +20,7 @@ from aimv2_lab.training.loop import build_model, pretrain
 from aimv2_lab.training.run.folder import read_metrics
 from aimv2_lab.training.step import batch_losses, loss_counts, train_step
 from tests.training.finetune_toy import TUNING
-from tests.training.rivals_toy import rival_batch, small_rival
+from tests.training.rivals_toy import WHOLE, rival_batch, small_rival
 
 QUICK: dict[str, Any] = {**TUNING, "training.micro_batch_size": 4}
 LOSSES = ("total", "pixel", "text", "matched", "gradient_norm")
@@ -107,22 +108,24 @@ class _Kept(LocalEngine):
         return torch.zeros(())
 
 
-def test_what_two_objectives_share_begins_equal() -> None:
+CAPTIONERS: tuple[Rival, ...] = ("caption-only", "caption-only-bidirectional", "cappa")
+
+
+def test_what_a_captioner_shares_with_aimv2_begins_equal_and_every_encoder_does() -> None:
     """So that runs of one seed can be compared in pairs."""
-    whole = build_model(small_rival("caption-only", {"objective.target": "standardised"})).state_dict()
-    for name in ("image-only", "caption-only", "caption-only-bidirectional", "cappa"):
-        part = build_model(small_rival(name)).state_dict()  # type: ignore[arg-type]
-        shared = part.keys() & whole.keys()
-        assert part.keys() - whole.keys() <= {"decoder.mask_token"} and len(shared) < len(whole)
-        assert all(torch.equal(part[key], whole[key]) for key in shared)
-    clip, masked = (build_model(small_rival(name)).encoder.state_dict() for name in ("clip", "masked-image"))
-    for key, weight in masked.items():
-        assert torch.equal(weight, clip[key]) and torch.equal(weight, whole[f"encoder.{key}"])
+    whole = build_model(WHOLE).state_dict()
+    for name in CAPTIONERS:
+        part = build_model(small_rival(name)).state_dict()
+        assert part.keys() - whole.keys() <= {"decoder.mask_token"}
+        assert whole.keys() - part.keys() == {"decoder.pixel_head.weight"}
+        assert all(torch.equal(part[key], whole[key]) for key in part.keys() & whole.keys())
+    for name in RIVALS:
+        encoder = build_model(small_rival(name)).encoder
+        encoder.head = None  # two towers'
+        assert all(torch.equal(weight, whole[f"encoder.{key}"]) for key, weight in encoder.state_dict().items())
 
 
 def test_a_model_without_captions_writes_none() -> None:
-    from aimv2_lab.model.generation import generate
-
     model = model_of(small_rival("image-only"))
     assert isinstance(model, AIMv2)
     with pytest.raises(ValueError, match="reads no captions"):

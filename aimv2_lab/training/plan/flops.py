@@ -49,13 +49,13 @@ class Flops(NamedTuple):
 
 
 def picture_flops(recipe: CountedRecipe, text_tokens: int | None = None) -> Flops:
-    """The FLOPs of one picture with a caption of `text_tokens` tokens, by default as many as the recipe allows.
+    """The FLOPs of one picture with a caption of `text_tokens` tokens, by default and at most all the recipe allows.
 
     Patches that a masked autoencoder hides cost the encoder their projection alone. Where captions are predicted all at
     once, there are as many text slots as the recipe allows, whatever a caption has, and `text_tokens` of them pass
     through the text head; the mean over both ways of predicting is counted.
     """
-    tokens = recipe.text_tokens if text_tokens is None else text_tokens
+    tokens = recipe.text_tokens if text_tokens is None else min(text_tokens, recipe.text_tokens)
     if isinstance(recipe, AIMv1Recipe):
         return _of_aimv1(recipe)
     if isinstance(recipe, MaskedImageRecipe):
