@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 
 from aimv2_lab.data.batch import Batch
 from aimv2_lab.recipes import MaskedImageRecipe, Rival, RivalRecipe, rival
+from tests.training.finetune_toy import TUNING
 from tests.training.toy import SMALL, random_batch
 
 WHOLE = SMALL.change({"encoder.patch_size": 6, "decoder.text_tokens": 9})  # 16 patches of 6 pixels a side
@@ -19,6 +20,12 @@ WHOLE = SMALL.change({"encoder.patch_size": 6, "decoder.text_tokens": 9})  # 16 
 def small_rival(name: Rival, changes: Mapping[str, Any] | None = None) -> RivalRecipe:
     """The rival of the small recipe, with fields changed."""
     return rival(name, WHOLE).change(changes or {})
+
+
+def world_rival(name: Rival, changes: Mapping[str, Any] | None = None) -> RivalRecipe:
+    """The rival of the small recipe that learns from the generated world in six steps."""
+    words = WHOLE.change({"decoder.vocabulary": 256, "decoder.text_tokens": 40})
+    return rival(name, words).change({**TUNING, **(changes or {})})
 
 
 def rival_batch(seed: int, recipe: RivalRecipe) -> Batch:

@@ -1,5 +1,5 @@
-"""Fine-tunes, and pairs two towers, on every rank that a launcher started, each once more from the middle:
-… CHECKPOINT FOLDER
+"""Fine-tunes, pairs two towers and trains rival objectives on every rank that a launcher started, each once more from
+the middle: … CHECKPOINT FOLDER
 
 DeepSpeed takes a whole process.
 """
@@ -13,16 +13,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from aimv2_lab.recipes import ContrastiveRecipe, FinetuneRecipe
+from aimv2_lab.recipes import FinetuneRecipe, RivalRecipe
 from aimv2_lab.training.finetune import finetune
 from aimv2_lab.training.loop import pretrain
 from aimv2_lab.training.sharded.engine import DeepSpeedEngine, start_ranks
 from tests.training.contrastive_toy import paired
 from tests.training.finetune_toy import TUNING, tuning
+from tests.training.rivals_toy import world_rival
 from tests.training.traces import SHARDED
 
 
-def recipes(start: Path) -> Mapping[str, FinetuneRecipe | ContrastiveRecipe]:
+def recipes(start: Path) -> Mapping[str, FinetuneRecipe | RivalRecipe]:
     """What is run, by the run's folder."""
     lit: dict[str, Any] = {"start": str(start), "image_tower": "frozen"}
     return {
@@ -30,6 +31,9 @@ def recipes(start: Path) -> Mapping[str, FinetuneRecipe | ContrastiveRecipe]:
         "lora": tuning(start, "lora"),
         "lit": paired(**lit).change(TUNING),
         "sigmoid": paired(loss="sigmoid").change(TUNING),
+        "image-only": world_rival("image-only"),
+        "cappa": world_rival("cappa"),
+        "masked-image": world_rival("masked-image"),
     }
 
 
@@ -38,6 +42,9 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
     "lora": SHARDED,
     "lit": SHARDED,
     "sigmoid": {"engine.zero_stage": 1},
+    "image-only": {"engine.zero_stage": 2},
+    "cappa": SHARDED,
+    "masked-image": SHARDED,
 }
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -19,10 +18,8 @@ from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import build_model, pretrain
 from aimv2_lab.training.run.folder import read_metrics
 from aimv2_lab.training.step import batch_losses, loss_counts, train_step
-from tests.training.finetune_toy import TUNING
-from tests.training.rivals_toy import WHOLE, rival_batch, small_rival
+from tests.training.rivals_toy import WHOLE, rival_batch, small_rival, world_rival
 
-QUICK: dict[str, Any] = {**TUNING, "training.micro_batch_size": 4}
 LOSSES = ("total", "pixel", "text", "matched", "gradient_norm")
 
 
@@ -50,7 +47,7 @@ def test_micro_batches_change_nothing(name: Rival, micro_batch_size: int) -> Non
 @pytest.mark.parametrize("name", RIVALS)
 def test_a_run_goes_on_exactly_and_its_encoder_is_loaded(name: Rival, tmp_path: Path) -> None:
     """On the generated world, whose captions are read where the objective has them."""
-    recipe = small_rival(name, {**QUICK, **_world_words(name)})
+    recipe = world_rival(name)
     model = pretrain(recipe, tmp_path / "whole").model
     assert (tmp_path / "whole/tokenizer").is_dir() == bool(recipe.text_tokens)
     for kind in ("train", "validation"):
@@ -68,13 +65,6 @@ def test_a_run_goes_on_exactly_and_its_encoder_is_loaded(name: Rival, tmp_path: 
     loaded = load_model(tmp_path / "whole")
     assert type(loaded) is type(model) and loaded.recipe == recipe
     assert loaded.state_dict().keys() == model.state_dict().keys()
-
-
-def _world_words(name: Rival) -> dict[str, Any]:
-    if name in ("clip", "siglip"):
-        return {"text.vocabulary": 256, "text.text_tokens": 40}
-    words = {"decoder.vocabulary": 256, "decoder.text_tokens": 40}
-    return words if name.startswith("cap") else {}
 
 
 def _check_parts(name: Rival, row: dict[str, float]) -> None:
