@@ -91,6 +91,22 @@ def test_every_weight_learns(name: Rival) -> None:
     assert idle == []
 
 
+def test_the_masked_loss_is_normalised_by_the_hidden_patches_of_the_global_batch() -> None:
+    recipe = small_rival("masked-image")
+    batch = rival_batch(0, recipe)
+    assert loss_counts(batch, recipe) == (8 * 12, 0, 8)  # of 16 patches each
+    found = batch_losses(build_model(recipe), batch, loss_counts(batch, recipe), recipe)
+    assert 0.8 < found.total.item() < 3  # a standardised patch has the variance 1, a prediction at the start a little
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_a_batch_seen_again_is_learned(name: Rival) -> None:
+    recipe = small_rival(name, {"training.steps": 60, "training.peak_lr": 3e-3})
+    engine, batch = LocalEngine(build_model(recipe), recipe.training, torch.device("cpu")), rival_batch(0, recipe)
+    totals = [train_step(engine, batch, loss_counts(batch, recipe), recipe).total.item() for _ in range(60)]
+    assert totals[-1] < 0.8 * totals[0]
+
+
 class _Kept(LocalEngine):
     """Keeps the gradients that a step would have used."""
 
