@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
 
 from aimv2_lab.data.damage import Replacement
 from aimv2_lab.data.transforms import PixelScale, normalise
@@ -158,6 +159,31 @@ class Batch:
             keys=tuple(self.keys[row] for row in rows.tolist()),
             replaced=(),
         )
+
+
+def batch_of(samples: Sequence[Sample], filling: int, text_tokens: int, scale: PixelScale) -> Batch:
+    """Samples put together, captions padded with the token `filling` to the longest of them.
+
+    Where some are predicted all at once they are padded to `text_tokens`: no number of slots tells their length.
+    """
+    tokens = pad_sequence([sample.tokens for sample in samples], batch_first=True, padding_value=filling)
+    counted = pad_sequence([sample.counted for sample in samples], batch_first=True)
+    parallel = [sample.parallel for sample in samples if sample.parallel is not None]
+    if parallel:
+        more = (0, text_tokens - tokens.shape[1])
+        tokens, counted = pad(tokens, more, value=filling), pad(counted, more)
+    orders = [sample.patch_order for sample in samples if sample.patch_order is not None]
+    return Batch(
+        pictures=torch.stack([sample.picture for sample in samples]),
+        tokens=tokens,
+        counted=counted,
+        prefix_lengths=torch.tensor([sample.prefix_length for sample in samples], dtype=torch.int64),
+        keys=tuple(sample.key for sample in samples),
+        replaced=tuple(found for sample in samples for found in sample.replaced),
+        scale=scale,
+        parallel=torch.tensor(parallel) if parallel else None,
+        patch_order=torch.stack(orders) if orders else None,
+    )
 
 
 def slot_multiple(device: torch.device) -> int:

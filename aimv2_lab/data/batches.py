@@ -11,11 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
-from aimv2_lab.data.batch import Batch, Sample
+from aimv2_lab.data.batch import Batch, Sample, batch_of
 from aimv2_lab.data.classes import UnknownClass
 from aimv2_lab.data.damage import DamagedCaption, DamagedPair, Replacement, TooMuchDamage
 from aimv2_lab.data.images import decode_image, decode_pixels
@@ -171,24 +169,7 @@ class PairDataset(Dataset[Sample]):
         """Put samples together, captions padded to the longest of them, or to all text tokens where some are predicted
         all at once."""
         filling = 0 if self.tokenizer is None else self.tokenizer.pad_id
-        tokens = pad_sequence([s.tokens for s in samples], batch_first=True, padding_value=filling)
-        counted = pad_sequence([sample.counted for sample in samples], batch_first=True)
-        parallel = [sample.parallel for sample in samples if sample.parallel is not None]
-        if parallel:
-            more = (0, self.recipe.text_tokens - tokens.shape[1])
-            tokens, counted = pad(tokens, more, value=filling), pad(counted, more)
-        orders = [sample.patch_order for sample in samples if sample.patch_order is not None]
-        return Batch(
-            pictures=torch.stack([sample.picture for sample in samples]),
-            tokens=tokens,
-            counted=counted,
-            prefix_lengths=torch.tensor([sample.prefix_length for sample in samples], dtype=torch.int64),
-            keys=tuple(sample.key for sample in samples),
-            replaced=tuple(found for sample in samples for found in sample.replaced),
-            scale=pixel_scale(self.recipe.data),
-            parallel=torch.tensor(parallel) if parallel else None,
-            patch_order=torch.stack(orders) if orders else None,
-        )
+        return batch_of(samples, filling, self.recipe.text_tokens, pixel_scale(self.recipe.data))
 
 
 def draw_prefix_length(attention: EncoderAttention, patches: int, generator: np.random.Generator) -> int:

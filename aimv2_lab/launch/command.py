@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import torch
 import tyro
@@ -25,6 +25,7 @@ from aimv2_lab.training.lost_ranks import ended_with_the_others
 from aimv2_lab.training.ranks import RankFailed, launched
 from aimv2_lab.training.run.stopping import STOPPED, Preempted
 
+RecipeT = TypeVar("RecipeT", bound=AnyRecipe)
 LaunchedRecipe = PretrainingRecipe | RivalRecipe
 
 
@@ -83,18 +84,19 @@ def _rival(known: PretrainingRecipe, arguments: Sequence[str]) -> tuple[Launched
     return rival(named.rival, known), rest
 
 
-def with_data(known: LaunchedRecipe, data: str) -> LaunchedRecipe:
+def with_data(known: RecipeT, data: str) -> RecipeT:
     """A recipe that reads what `--data` names: one source, a .json file of several, or the folder of its own mixture.
 
     A folder that holds every folder of the recipe's mixture is where that mixture is looked for; one that holds none of
     them is one source, in the mixture's place, which is said. Raises ValueError for a folder that holds some of them.
     """
+    changed: Callable[[dict[str, Any]], RecipeT] = known.change  # type: ignore[assignment]
     if data.endswith(".json"):
-        return known.change({"data.mixture": read_mixture(data)})
+        return changed({"data.mixture": read_mixture(data)})
     folders = [part.source for part in known.data.mixture]
     missing = sorted({folder for folder in folders if not Path(data).expanduser().joinpath(folder).exists()})
     if folders and not missing:
-        return known.change({"data.mixture": placed(known.data.mixture, data)})
+        return changed({"data.mixture": placed(known.data.mixture, data)})
     if len(missing) < len(set(folders)):
         raise ValueError(
             f"{data} holds no {' and no '.join(missing)} beside the other folders of the recipe's mixture: make them "
@@ -102,7 +104,7 @@ def with_data(known: LaunchedRecipe, data: str) -> LaunchedRecipe:
         )
     if folders:
         print(f"{data} is read as one source, in place of the mixture of {known.name}", file=sys.stderr)
-    return known.change({"data.source": data})
+    return changed({"data.source": data})
 
 
 def read_mixture(file: str) -> list[Any]:

@@ -13,7 +13,7 @@ from aimv2_lab.formats.load import load_encoder
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.generation import generate
 from aimv2_lab.model.models import model_of
-from aimv2_lab.recipes import RIVALS, ContrastiveRecipe, Rival
+from aimv2_lab.recipes import RIVALS, ContrastiveRecipe, MaskedImageRecipe, Rival
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import build_model, pretrain
 from aimv2_lab.training.run.folder import read_metrics
@@ -93,6 +93,7 @@ def test_every_weight_learns(name: Rival) -> None:
 
 def test_the_masked_loss_is_normalised_by_the_hidden_patches_of_the_global_batch() -> None:
     recipe = small_rival("masked-image")
+    assert isinstance(recipe, MaskedImageRecipe)
     batch = rival_batch(0, recipe)
     assert loss_counts(batch, recipe) == (8 * 12, 0, 8)  # of 16 patches each
     found = batch_losses(build_model(recipe), batch, loss_counts(batch, recipe), recipe)
