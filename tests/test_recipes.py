@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import FrozenInstanceError, asdict
+from dataclasses import FrozenInstanceError, asdict, replace
 
 import pytest
 import torch
@@ -13,13 +13,17 @@ import aimv2_lab
 from aimv2_lab.model.models import model_of
 from aimv2_lab.recipes import (
     PRESETS,
+    RIVALS,
     AIMv1Recipe,
     AnyRecipe,
+    MaskedImageRecipe,
     ObjectiveRecipe,
     Recipe,
+    Rival,
     any_recipe_from_json,
     differences,
     recipe,
+    rival,
 )
 
 # Width, depth, heads, SwiGLU hidden width and peak learning rate. Widths, depths and rates are those of the AIMv2
@@ -121,6 +125,60 @@ def test_a_tokenizer_belongs_to_a_recipe_that_reads_captions() -> None:
         recipe("aim-tiny", {"data.tokenizer": "world"})
     with pytest.raises(ValueError, match=r"data\.tokenizer is empty: captions need one"):
         recipe("tiny", {"data.tokenizer": ""})
+
+
+def test_half_of_the_objective_is_asked_for_whole() -> None:
+    """Pictures alone read no captions; captions alone have no pixel loss; CapPa learns captions alone."""
+    silent = {"decoder.text_tokens": 0, "data.tokenizer": ""}
+    assert recipe("tiny", silent).text_tokens == 0
+    with pytest.raises(
+        ValueError, match=r"data\.tokenizer = 'world': a decoder with text_tokens = 0 reads no captions"
+    ):
+        recipe("tiny", {"decoder.text_tokens": 0})
+    for blind in ({"objective.encoder_attention": "bidirectional"}, {"objective.pixel_weight": 0.0}):
+        with pytest.raises(ValueError, match="nothing to learn from"):
+            recipe("tiny", silent | blind)
+    with pytest.raises(ValueError, match=r"objective\.pixel_weight = 0\.4 with objective\.target = 'none'"):
+        recipe("tiny", {"objective.target": "none"})
+    with pytest.raises(ValueError, match=r"objective\.parallel_share = 0\.5 is for runs that learn captions alone"):
+        recipe("tiny", {"objective.parallel_share": 0.5})
+    with pytest.raises(ValueError, match=r"objective\.parallel_share = 1\.5"):
+        recipe("tiny", {"objective.parallel_share": 1.5, "objective.target": "none", "objective.pixel_weight": 0.0})
+
+
+@pytest.mark.parametrize("preset", ["tiny", "aimv2-large-224"])
+@pytest.mark.parametrize("name", RIVALS)
+def test_a_rival_has_the_encoder_the_data_and_the_training_of_the_recipe(name: Rival, preset: str) -> None:
+    known = recipe(preset)
+    found = rival(name, known)
+    assert found.name == f"{preset}-{name}"
+    assert (found.encoder, found.training, found.engine) == (known.encoder, known.training, known.engine)
+    assert found.data == (known.data if found.text_tokens else replace(known.data, tokenizer=""))
+    assert any_recipe_from_json(found.to_json()) == found
+    objective = found.objective
+    assert (objective.pixel_weight > 0, found.text_tokens > 0) == {
+        "image-only": (True, False),
+        "masked-image": (True, False),
+    }.get(name, (False, True))
+    prefix = name in ("image-only", "caption-only")
+    assert objective.encoder_attention == ("prefix" if prefix else "bidirectional")
+    assert objective.parallel_share == (0.75 if name == "cappa" else 0)
+
+
+def test_a_masked_autoencoder_of_a_vit_large_has_maes_decoder_and_hides_what_it_does() -> None:
+    found = rival("masked-image", recipe("aimv2-large-224"))
+    assert isinstance(found, MaskedImageRecipe)
+    assert (found.decoder.width, found.decoder.depth, found.hidden_patches) == (512, 8, 192)  # of 256
+    for share in (0.0, 0.001, 1.0):
+        with pytest.raises(ValueError, match="at least one must be hidden, and one seen"):
+            found.change({"hidden_share": share})
+    with pytest.raises(ValueError, match="masked image modelling reads no captions"):
+        found.change({"data.tokenizer": "world"})
+
+
+def test_an_unknown_rival_is_refused_with_the_nearest_names() -> None:
+    with pytest.raises(KeyError, match="unknown rival 'caption'; did you mean caption-only"):
+        rival("caption", recipe("tiny"))  # type: ignore[arg-type]
 
 
 def test_the_tiny_world_is_neither_cropped_nor_flipped() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import NamedTuple
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
 
 from aimv2_lab.data.damage import Replacement
 from aimv2_lab.data.transforms import PixelScale, normalise
@@ -19,7 +20,11 @@ CAPTION_MULTIPLE = 8  # a micro-batch's captions are cut to a multiple, so that 
 
 @dataclass(frozen=True)
 class Sample:
-    """One position of a run: 8-bit picture (3, height, width), tokens (T,), which count (T,), and prefix length M."""
+    """One position of a run: 8-bit picture (3, height, width), tokens (T,), which count (T,), and prefix length M.
+
+    Whether the caption is predicted all at once, where a recipe has such, and for masked image modelling an order (I,)
+    of the patches, the visible ones first.
+    """
 
     picture: Tensor
     tokens: Tensor
@@ -27,6 +32,8 @@ class Sample:
     prefix_length: int
     key: str
     replaced: tuple[Replacement, ...]
+    parallel: bool | None = None
+    patch_order: Tensor | None = None
 
 
 class CountedText(NamedTuple):
@@ -47,8 +54,9 @@ class Batch:
     Pictures are uint8, a quarter of the bytes to send, where a `scale` says how to normalise them, as a loader makes
     them; without it they are normalised floats. T is 0 where the recipe reads no text. `counted` stays on the CPU
     wherever the rest is: it decides shapes, for which no accelerator should be waited. `keys` are those of the pairs
-    used; `replaced` names every pair that stood at these positions and was damaged. Raises ValueError for uint8 without
-    a scale and for floats with one.
+    used; `replaced` names every pair that stood at these positions and was damaged. `parallel` (B,) bool is there where
+    some captions are predicted all at once, `patch_order` (B, I) int64 for masked image modelling, as in `Sample`.
+    Raises ValueError for uint8 without a scale and for floats with one.
     """
 
     pictures: Tensor
@@ -58,6 +66,8 @@ class Batch:
     keys: tuple[str, ...]
     replaced: tuple[Replacement, ...] = ()
     scale: PixelScale | None = None
+    parallel: Tensor | None = None
+    patch_order: Tensor | None = None
 
     def __post_init__(self) -> None:
         if (self.pictures.dtype == torch.uint8) != (self.scale is not None):
@@ -107,12 +117,26 @@ class Batch:
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """What is done to every tensor but `counted`, which never leaves the CPU."""
         pictures, tokens, prefix_lengths = map(change, (self.pictures, self.tokens, self.prefix_lengths))
-        return replace(self, pictures=pictures, tokens=tokens, prefix_lengths=prefix_lengths)
+        parallel, order = (found if found is None else change(found) for found in (self.parallel, self.patch_order))
+        return replace(
+            self,
+            pictures=pictures,
+            tokens=tokens,
+            prefix_lengths=prefix_lengths,
+            parallel=parallel,
+            patch_order=order,
+        )
+
+    def tensors(self) -> list[Tensor]:
+        """Every tensor that is there."""
+        found = (self.pictures, self.tokens, self.counted, self.prefix_lengths, self.parallel, self.patch_order)
+        return [tensor for tensor in found if tensor is not None]
 
     def split(self, micro_batch_size: int) -> Iterator[Batch]:
         """Micro-batches of pairs with captions of like length, the longest first, each cut to its longest caption.
 
-        So that little padding is computed with. The last is perhaps smaller; the first carries `replaced`, so that it
+        So that little padding is computed with; where captions are predicted all at once, padding stays, because it
+        hides their lengths. The last is perhaps smaller; the first carries `replaced`, so that it
         counts once. Made one at a time, because each is a copy; a single one is the batch itself.
         """
         if micro_batch_size < 1:
@@ -125,16 +149,41 @@ class Batch:
     def rows(self, rows: Tensor) -> Batch:
         """The pairs of some rows (N,), in that order, their captions cut to the longest; `replaced` is left out."""
         longest = max(self.text_lengths[rows].tolist(), default=0)
-        length = -(-longest // CAPTION_MULTIPLE) * CAPTION_MULTIPLE
+        length = -(-longest // CAPTION_MULTIPLE) * CAPTION_MULTIPLE if self.parallel is None else self.tokens.shape[1]
         there = _sent(rows, self.pictures.device)
-        return Batch(
-            self.pictures.index_select(0, there),
-            self.tokens[:, :length].index_select(0, there),
-            self.counted[rows, :length],
-            self.prefix_lengths.index_select(0, there),
-            tuple(self.keys[row] for row in rows.tolist()),
-            scale=self.scale,
+        chosen = self._each(lambda tensor: tensor.index_select(0, there))
+        return replace(
+            chosen,
+            tokens=chosen.tokens[:, :length],
+            counted=self.counted[rows, :length],
+            keys=tuple(self.keys[row] for row in rows.tolist()),
+            replaced=(),
         )
+
+
+def batch_of(samples: Sequence[Sample], filling: int, text_tokens: int, scale: PixelScale) -> Batch:
+    """Samples put together, captions padded with the token `filling` to the longest of them.
+
+    Where some are predicted all at once they are padded to `text_tokens`: no number of slots tells their length.
+    """
+    tokens = pad_sequence([sample.tokens for sample in samples], batch_first=True, padding_value=filling)
+    counted = pad_sequence([sample.counted for sample in samples], batch_first=True)
+    parallel = [sample.parallel for sample in samples if sample.parallel is not None]
+    if parallel:
+        more = (0, text_tokens - tokens.shape[1])
+        tokens, counted = pad(tokens, more, value=filling), pad(counted, more)
+    orders = [sample.patch_order for sample in samples if sample.patch_order is not None]
+    return Batch(
+        pictures=torch.stack([sample.picture for sample in samples]),
+        tokens=tokens,
+        counted=counted,
+        prefix_lengths=torch.tensor([sample.prefix_length for sample in samples], dtype=torch.int64),
+        keys=tuple(sample.key for sample in samples),
+        replaced=tuple(found for sample in samples for found in sample.replaced),
+        scale=scale,
+        parallel=torch.tensor(parallel) if parallel else None,
+        patch_order=torch.stack(orders) if orders else None,
+    )
 
 
 def slot_multiple(device: torch.device) -> int:

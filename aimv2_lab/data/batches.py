@@ -11,21 +11,20 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
-from aimv2_lab.data.batch import Batch, Sample
+from aimv2_lab.data.batch import Batch, Sample, batch_of
 from aimv2_lab.data.classes import UnknownClass
 from aimv2_lab.data.damage import DamagedCaption, DamagedPair, Replacement, TooMuchDamage
 from aimv2_lab.data.images import decode_image, decode_pixels
 from aimv2_lab.data.mixture import MixedSource
-from aimv2_lab.data.order import ORDER_VERSION, Place, Stream, sample_generator
+from aimv2_lab.data.order import ORDER_VERSION, Place, Stream, draw_patch_order, sample_generator
 from aimv2_lab.data.preprocessing import evaluation_picture
 from aimv2_lab.data.records import Pair, Source
 from aimv2_lab.data.tokenizer import NoTokens
 from aimv2_lab.data.transforms import pixel_scale, training_picture
 from aimv2_lab.data.workers import prepare_worker, shared
-from aimv2_lab.recipes import AnyRecipe, EncoderAttention
+from aimv2_lab.recipes import AnyRecipe, EncoderAttention, MaskedImageRecipe
 
 __all__ = ["Batch", "PairDataset", "Sample", "Tokenizer", "batches", "draw_prefix_length"]
 
@@ -49,12 +48,13 @@ class Tokenizer(Protocol):
 class PairDataset(Dataset[Sample]):
     """The sample at any global position of a run, a pure function of (source, recipe, position).
 
-    Training: the order, the caption of several, crop and flip, and the prefix length, uniform on 1 … I - 1 (paper,
-    section 2.2), come from generators keyed by (seed, epoch, position), which count each source of a mixture by itself.
+    Training: the order, the caption of several, crop and flip, the prefix length, uniform on 1 … I - 1 (paper,
+    section 2.2), whether CapPa predicts a caption all at once, and which patches are masked, come from generators keyed
+    by (seed, epoch, position), which count each source of a mixture by itself.
 
-    Validation: a fixed shuffled order, the first caption, the central view, and prefix lengths that are the same in
-    every run. With `encoder_attention` "causal" every prefix length is 1, which is causal; with "bidirectional" it is
-    I, so that no patch counts.
+    Validation: a fixed shuffled order, the first caption, predicted token by token, the central view, and prefix
+    lengths and masks that are the same in every run. With `encoder_attention` "causal" every prefix length is 1, which
+    is causal; with "bidirectional" it is I, so that no patch counts.
 
     Without a tokenizer captions are left alone: every sample has no tokens.
 
@@ -137,7 +137,15 @@ class PairDataset(Dataset[Sample]):
         attention, patches = self.recipe.objective.encoder_attention, self.recipe.encoder.patches
         prefix_length = draw_prefix_length(attention, patches, draws("prefix"))
         tokens, counted = self._tokens(pair, self.synthetic_shares[place.source], draws)
-        return Sample(picture, tokens, counted, prefix_length, pair.key, ())
+        return Sample(picture, tokens, counted, prefix_length, pair.key, (), *self._rival_draws(draws))
+
+    def _rival_draws(self, draws: Callable[[Stream], np.random.Generator]) -> tuple[bool | None, Tensor | None]:
+        """Whether the caption is predicted all at once, and an order of the patches: each where the recipe has it."""
+        share = self.recipe.objective.parallel_share
+        parallel = bool(draws("parallel").random() < share) if share and self.training else None
+        if not isinstance(self.recipe, MaskedImageRecipe):
+            return parallel, None
+        return parallel, torch.from_numpy(draw_patch_order(self.recipe.encoder.patches, draws("mask")))
 
     def _tokens(
         self, pair: Pair, synthetic_share: float, draws: Callable[[Stream], np.random.Generator]
@@ -158,17 +166,10 @@ class PairDataset(Dataset[Sample]):
         return tokens[0], counted[0]
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
-        """Put samples together, captions padded to the longest of them."""
-        pad = 0 if self.tokenizer is None else self.tokenizer.pad_id
-        return Batch(
-            pictures=torch.stack([sample.picture for sample in samples]),
-            tokens=pad_sequence([s.tokens for s in samples], batch_first=True, padding_value=pad),
-            counted=pad_sequence([sample.counted for sample in samples], batch_first=True),
-            prefix_lengths=torch.tensor([sample.prefix_length for sample in samples], dtype=torch.int64),
-            keys=tuple(sample.key for sample in samples),
-            replaced=tuple(found for sample in samples for found in sample.replaced),
-            scale=pixel_scale(self.recipe.data),
-        )
+        """Put samples together, captions padded to the longest of them, or to all text tokens where some are predicted
+        all at once."""
+        filling = 0 if self.tokenizer is None else self.tokenizer.pad_id
+        return batch_of(samples, filling, self.recipe.text_tokens, pixel_scale(self.recipe.data))
 
 
 def draw_prefix_length(attention: EncoderAttention, patches: int, generator: np.random.Generator) -> int:

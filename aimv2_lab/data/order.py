@@ -14,7 +14,9 @@ from typing import Literal, NamedTuple, TypeVar
 import numpy as np
 
 Sizes = Sequence[int] | np.ndarray
-Stream = Literal["order", "shards", "mixture", "caption", "crop", "prefix", "replacement", "augmentation"]
+Stream = Literal[
+    "order", "shards", "mixture", "caption", "crop", "prefix", "parallel", "mask", "replacement", "augmentation"
+]
 
 ORDER_VERSION = 1  # raised whenever the same sources, weights and seed give another order or other draws than before
 WINDOW_SHARDS = 16  # shards read at the same time; our choice: some gigabytes, which a node's memory holds
@@ -36,6 +38,11 @@ def sample_generator(seed: int, epoch: int, position: int, stream: Stream, sourc
 @lru_cache
 def _stream_number(stream: str) -> int:
     return int.from_bytes(blake2b(stream.encode(), digest_size=8).digest(), "big")
+
+
+def draw_patch_order(patches: int, draws: np.random.Generator) -> np.ndarray:
+    """A random order (I,) of an image's patches, int64: the first of them are the visible ones."""
+    return _permutation(patches, draws)
 
 
 class Order:

@@ -28,7 +28,7 @@ def shared(batch: Batch, workers: int) -> Batch:
     torch would put it there later, in a thread: there the error would end nothing, and the run would wait forever.
     """
     try:
-        for tensor in (batch.pictures, batch.tokens, batch.counted, batch.prefix_lengths):
+        for tensor in batch.tensors():
             tensor.share_memory_()
     except RuntimeError as error:
         raise OSError(

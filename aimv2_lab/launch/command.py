@@ -18,7 +18,7 @@ from torch import distributed
 
 from aimv2_lab.data.damage import TooMuchDamage
 from aimv2_lab.fields import UnknownName
-from aimv2_lab.recipes import AnyRecipe, PretrainingRecipe, recipe
+from aimv2_lab.recipes import RIVALS, AnyRecipe, PretrainingRecipe, Recipe, RivalRecipe, recipe, rival
 from aimv2_lab.recipes.mixtures import placed
 from aimv2_lab.training.engine import Engine
 from aimv2_lab.training.lost_ranks import ended_with_the_others
@@ -26,13 +26,15 @@ from aimv2_lab.training.ranks import RankFailed, launched
 from aimv2_lab.training.run.stopping import STOPPED, Preempted
 
 RecipeT = TypeVar("RecipeT", bound=AnyRecipe)
+LaunchedRecipe = PretrainingRecipe | RivalRecipe
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """A recipe, its data and its run folder. `--recipe NAME` (default tiny) picks the preset whose fields follow."""
+    """A recipe, its data and its run folder. `--recipe NAME` (default tiny) picks the preset whose fields follow;
+    launch.pretrain's `--rival NAME` has a rival objective in its place, on its encoder, data and training."""
 
-    recipe: Annotated[PretrainingRecipe, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
+    recipe: Annotated[LaunchedRecipe, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
     data: str = ""
     """Pairs to train on: a folder or file (WebDataset .tar/.tar.xz, Parquet, image folder with metadata.jsonl), a hub
     data set's name, world:PRESET, or a .json file that lists several as data.mixture does: [{"source": …, "weight":
@@ -43,15 +45,21 @@ class Options:
     """Go on from the newest checkpoint of the run folder, or start if it holds no run."""
 
 
-def read_command(arguments: Sequence[str], program: str) -> Options:
-    """The options of a command line: the preset named by --recipe, on the data named by --data, with the fields set
-    beside them."""
+def read_command(arguments: Sequence[str], program: str, rivals: bool = False) -> Options:
+    """The options of a command line: the preset named by --recipe, or where `rivals` may be named the one named by
+    --rival in its place, on the data named by --data, with the fields set beside them.
+
+    Raises ValueError for a rival of a recipe that is not AIMv2's.
+    """
+    preset: LaunchedRecipe
     preset, rest = named_preset(arguments)
+    if rivals:
+        preset, rest = _rival(preset, rest)
     own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     own.add_argument("--data", default="")
     named, rest = own.parse_known_args(rest)  # first, because columns can be set of one source but not of a mixture
     default = Options(with_data(preset, named.data) if named.data else preset, named.data)
-    usage = f"python -m aimv2_lab.launch.{program} [--recipe NAME]"
+    usage = f"python -m aimv2_lab.launch.{program} [--recipe NAME]{' [--rival NAME]' if rivals else ''}"
     return tyro.cli(Options, default=default, args=rest, prog=usage, console_outputs=speaks())
 
 
@@ -62,6 +70,18 @@ def named_preset(arguments: Sequence[str]) -> tuple[PretrainingRecipe, list[str]
     own.add_argument("--local_rank")  # deepspeed's launcher adds it to what it puts in the environment
     named, rest = own.parse_known_args(arguments)
     return recipe(named.recipe), rest
+
+
+def _rival(known: PretrainingRecipe, arguments: Sequence[str]) -> tuple[LaunchedRecipe, list[str]]:
+    """The recipe of the objective that --rival names, the one known where nothing does, and the other arguments."""
+    own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    own.add_argument("--rival", choices=RIVALS)
+    named, rest = own.parse_known_args(arguments)
+    if named.rival is None:
+        return known, rest
+    if not isinstance(known, Recipe):
+        raise ValueError(f"--rival {named.rival} with --recipe {known.name}: rivals are made of AIMv2's recipes")
+    return rival(named.rival, known), rest
 
 
 def with_data(known: RecipeT, data: str) -> RecipeT:

@@ -2,15 +2,19 @@
 
 The same module under a launcher trains on many ranks with DeepSpeed:
 deepspeed --module aimv2_lab.launch.pretrain --recipe aimv2-large-224 --data DIR, or torchrun, or srun.
+`--rival cappa` trains a rival objective on the encoder, data and training of the recipe: image-only, caption-only,
+caption-only-bidirectional, cappa, clip, siglip, masked-image.
 Every field of the recipe can be set, e.g. `--training.steps 500`; `--recipe NAME --help` lists them with their values.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from aimv2_lab.launch.command import Options, end_plainly, read_command, train_as_launched
+from aimv2_lab.launch.command import LaunchedRecipe, Options, end_plainly, read_command, train_as_launched
+from aimv2_lab.recipes import ContrastiveRecipe
 from aimv2_lab.training.loop import pretrain
 from aimv2_lab.training.run.folder import read_metrics
 
@@ -26,15 +30,20 @@ def run_pretraining(options: Options) -> None:
     if not engine.ranks.is_first:
         return
     last = read_metrics(run, "validation")[-1]
-    losses = f"pixel loss {last['pixel']:.3f}"
-    if options.recipe.text_tokens:
-        losses += f", caption loss {last['text']:.3f}"
-    print(f"step {last['step']}: validation {losses}; run in {run}")
+    print(f"step {last['step']}: validation {_shown(last, options.recipe)}; run in {run}")
+
+
+def _shown(losses: Mapping[str, float], recipe: LaunchedRecipe) -> str:
+    """What the recipe learns, by name."""
+    if isinstance(recipe, ContrastiveRecipe):
+        return f"loss {losses['total']:.3f}, {losses['matched']:.1%} matched"
+    pixel = [f"pixel loss {losses['pixel']:.3f}"] if recipe.objective.target != "none" else []
+    return ", ".join(pixel + ([f"caption loss {losses['text']:.3f}"] if recipe.text_tokens else []))
 
 
 def main() -> None:
     """Run the command line."""
-    end_plainly(lambda: run_pretraining(read_command(sys.argv[1:], "pretrain")))
+    end_plainly(lambda: run_pretraining(read_command(sys.argv[1:], "pretrain", rivals=True)))
 
 
 if __name__ == "__main__":

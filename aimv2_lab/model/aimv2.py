@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from aimv2_lab.model.decoder import MultimodalDecoder, Predictions
+from aimv2_lab.model.decoder import Predictions
 from aimv2_lab.model.encoder import VisionEncoder
+from aimv2_lab.model.rival_decoders import ParallelDecoder, decoder_of
 from aimv2_lab.recipes import Recipe
 
 
 class AIMv2(nn.Module):
-    """Encoder and decoder of one recipe; `model.encoder` is what pre-training is for.
+    """Encoder and decoder of one recipe, whole or with half of the objective; `model.encoder` is what pre-training is
+    for.
 
     Source: paper, section 2 and Figure 1.
     """
@@ -19,7 +21,7 @@ class AIMv2(nn.Module):
         super().__init__()
         self.recipe = recipe
         self.encoder = VisionEncoder(recipe.encoder)
-        self.decoder = MultimodalDecoder(recipe.decoder, recipe.encoder.width, recipe.encoder.patch_values)
+        self.decoder = decoder_of(recipe)
 
     def forward(
         self,
@@ -27,10 +29,15 @@ class AIMv2(nn.Module):
         tokens: Tensor,
         prefix_lengths: Tensor | None = None,
         text_slots: Tensor | None = None,
+        parallel: Tensor | None = None,
     ) -> Predictions:
         """Next-patch and next-token predictions for images (B, 3, height, width) with captions (B, T).
 
         `prefix_lengths` as in the encoder; pixel predictions of a fully visible image (None) have seen their targets.
-        `text_slots` as in the decoder; None gives the logits of all.
+        `text_slots` as in the decoder; None gives the logits of all. `parallel` is for CapPa's decoder alone.
         """
-        return self.decoder(self.encoder(images, prefix_lengths), tokens, text_slots)
+        features = self.encoder(images, prefix_lengths)
+        if parallel is None:
+            return self.decoder(features, tokens, text_slots)
+        assert isinstance(self.decoder, ParallelDecoder)
+        return self.decoder(features, tokens, text_slots, parallel)

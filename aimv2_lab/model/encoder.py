@@ -60,13 +60,19 @@ class VisionEncoder(nn.Module):
         self.head: PoolingHead | None = None
         self._initialise()
 
-    def forward(self, images: Tensor, prefix_lengths: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, prefix_lengths: Tensor | None = None, visible: Tensor | None = None) -> Tensor:
         """Features (B, I, D), after the final norm, of normalised float images (B, 3, height, width).
 
         `prefix_lengths` (B,), each in 1 … I-1, hides from patch i every later patch outside its image's prefix; None,
-        the choice at inference, lets all patches see each other. Raises ValueError for images whose sides are not a
-        multiple of the patch size or do not fit a learned position table, and for prefix lengths out of range.
+        the choice at inference, lets all patches see each other. `visible` (B, V) names the patches that are computed
+        at all, for masked image modelling, and features are theirs, in that order. Raises ValueError for images whose
+        sides are not a multiple of the patch size or do not fit a learned position table, for prefix lengths out of
+        range, and for both at once.
         """
+        if visible is not None:
+            if prefix_lengths is not None:
+                raise ValueError("prefix_lengths beside visible: patches are hidden by one of them, not by both")
+            return self.norm(self._visible_stream(images, visible))
         for stream in self.residual_stream(images, prefix_lengths):
             last = stream
         return self.norm(last)
@@ -86,6 +92,14 @@ class VisionEncoder(nn.Module):
         for block in self.blocks:
             stream = block(stream, mask)
             yield stream
+
+    def _visible_stream(self, images: Tensor, visible: Tensor) -> Tensor:
+        """The residual stream (B, V, D) behind the last block, of some patches alone, each at its own position."""
+        stream = self.embed(images)
+        stream = stream.gather(1, visible[:, :, None].expand(-1, -1, stream.shape[-1]))
+        for block in self.blocks:
+            stream = block(stream)
+        return stream
 
     def hidden_states(self, images: Tensor, prefix_lengths: Tensor | None = None) -> list[Tensor]:
         """The whole residual stream: entry 0 enters block 0, entry i leaves block i-1, counting from 0."""

@@ -40,7 +40,10 @@ def generate(
 
     Stops when every caption has ended, or at `max_tokens` (default and upper bound: the recipe's text tokens).
     `use_cache=False` recomputes the whole sequence for every token: slow, for checking the cache.
+    Raises ValueError for a model that reads no captions.
     """
+    if not model.recipe.text_tokens:
+        raise ValueError(f"the model of recipe {model.recipe.name} reads no captions, and can write none")
     decoder = model.decoder
     limit = decoder.recipe.text_tokens if max_tokens is None else min(max_tokens, decoder.recipe.text_tokens)
     image_slots = decoder.projection(model.encoder(images))

@@ -24,6 +24,18 @@ def prefix_mask(prefix_lengths: Tensor, patches: int) -> Tensor:
     return (causal_mask(patches, prefix_lengths.device) | in_prefix[:, None, :])[:, None]
 
 
+def parallel_mask(parallel: Tensor, patches: int, tokens: int) -> Tensor:
+    """One mask per pair (B, 1, I + T, I + T) for a sequence of patches, then text: causal, but that the text slots of
+    the captions that `parallel` (B,) names all see each other.
+
+    Source: CapPa (arXiv 2306.07915), which has no causal mask where it predicts all tokens at once.
+    """
+    slots = patches + tokens
+    in_text = torch.arange(slots, device=parallel.device) >= patches
+    among_text = in_text[:, None] & in_text[None, :]
+    return (causal_mask(slots, parallel.device) | (parallel[:, None, None] & among_text))[:, None]
+
+
 def check_prefix_lengths(prefix_lengths: Tensor, batch: int, patches: int) -> None:
     """Raise ValueError unless there is one whole prefix length in 1 … I-1 per image.
 

@@ -86,3 +86,9 @@ def losses(
     nats = text_errors(predictions.logits, tokens)
     text = nats.masked_fill(~counted_tokens, 0.0).sum() / max(counts.tokens, 1)
     return Losses(text + pixel_weight * pixel, pixel, text)
+
+
+def caption_losses(logits: Tensor, tokens: Tensor, counted_tokens: Tensor, counts: LossCounts) -> Losses:
+    """The same of captions alone: no pixel is predicted, and the pixel loss is 0."""
+    text = text_errors(logits, tokens).masked_fill(~counted_tokens, 0.0).sum() / max(counts.tokens, 1)
+    return Losses(text, torch.zeros_like(text), text)

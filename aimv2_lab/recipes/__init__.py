@@ -16,9 +16,11 @@ from aimv2_lab.recipes.distillation import DistillationRecipe
 from aimv2_lab.recipes.encoder import EncoderRecipe, TrunkRecipe
 from aimv2_lab.recipes.finetuning import FinetuneRecipe
 from aimv2_lab.recipes.kinds import AdditiveRecipe, AnyRecipe, PretrainingRecipe, any_recipe_from_json, differences
+from aimv2_lab.recipes.masked_image import MaskedDecoderRecipe, MaskedImageRecipe
 from aimv2_lab.recipes.presets import PRESETS, recipe
 from aimv2_lab.recipes.pretraining import AIMv1Recipe, Recipe
 from aimv2_lab.recipes.published import PAPER_DECODER
+from aimv2_lab.recipes.rivals import RIVALS, Rival, RivalRecipe, rival
 from aimv2_lab.recipes.training import EngineRecipe, OptimizerName, TrainingRecipe
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "IMAGENET_STD",
     "PAPER_DECODER",
     "PRESETS",
+    "RIVALS",
     "AIMv1Recipe",
     "AdditiveRecipe",
     "AnyRecipe",
@@ -38,6 +41,8 @@ __all__ = [
     "EncoderRecipe",
     "EngineRecipe",
     "FinetuneRecipe",
+    "MaskedDecoderRecipe",
+    "MaskedImageRecipe",
     "MixturePart",
     "ObjectiveRecipe",
     "OptimizerName",
@@ -45,10 +50,13 @@ __all__ = [
     "PixelTarget",
     "PretrainingRecipe",
     "Recipe",
+    "Rival",
+    "RivalRecipe",
     "TextTowerRecipe",
     "TrainingRecipe",
     "TrunkRecipe",
     "any_recipe_from_json",
     "differences",
     "recipe",
+    "rival",
 ]

@@ -8,7 +8,7 @@ from typing import Literal
 from aimv2_lab.fields import check_multiple, check_range
 
 EncoderAttention = Literal["prefix", "causal", "bidirectional"]
-PixelTarget = Literal["standardised", "raw"]
+PixelTarget = Literal["standardised", "raw", "none"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class DecoderRecipe:
     """The causal multimodal decoder over projected image features, a start vector and the caption.
 
     Source: width 1024 and depth 12 for every encoder size, vocabulary and 77 text tokens from the paper (section 2.2,
-    ablations of Table 9); heads, hidden width, text positions from the released training code.
+    ablations of Table 9); heads, hidden width, text positions from the released training code. With `text_tokens` 0 no
+    caption is read, and the decoder has nothing that captions need (image-only of Table 9a).
     """
 
     width: int
@@ -29,7 +30,8 @@ class DecoderRecipe:
 
     def __post_init__(self) -> None:
         check_multiple("decoder.width", self.width, "decoder.heads", self.heads)
-        for name, least in (("depth", 1), ("hidden", 1), ("vocabulary", 2), ("text_tokens", 2)):
+        least_tokens = 2 if self.text_tokens else 0
+        for name, least in (("depth", 1), ("hidden", 1), ("vocabulary", 2), ("text_tokens", least_tokens)):
             check_range(f"decoder.{name}", getattr(self, name), least)
 
 
@@ -56,9 +58,27 @@ class ObjectiveRecipe:
 
     `encoder_attention` other than "prefix" is for ablations: "causal" has no prefix, "bidirectional" hides nothing
     from the encoder, so that no pixel prediction may count and only the caption is learned. So is `target` "raw": the
-    patch's normalised pixels as they are, not standardised patch by patch.
+    patch's normalised pixels as they are, not standardised patch by patch. With `target` "none" there is no pixel head,
+    and captions alone are learned (caption-only of Table 9a); pixel_weight is then 0.
+
+    `parallel_share` is CapPa's (arXiv 2306.07915; 0.75 in its released configuration): the probability with which a
+    caption is predicted in training from the picture alone, all tokens at once.
     """
 
     pixel_weight: float = 0.4
     encoder_attention: EncoderAttention = "prefix"
     target: PixelTarget = "standardised"
+    parallel_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_range("objective.parallel_share", self.parallel_share, 0.0, 1.0)
+        if self.target == "none" and self.pixel_weight:
+            raise ValueError(
+                f"objective.pixel_weight = {self.pixel_weight} with objective.target = 'none', which predicts no "
+                "pixels: set the weight 0, or another target"
+            )
+        if self.parallel_share and self.target != "none":
+            raise ValueError(
+                f"objective.parallel_share = {self.parallel_share} is for runs that learn captions alone: set "
+                "objective.target none and objective.pixel_weight 0, or the share 0"
+            )

@@ -46,6 +46,11 @@ class DistillationRecipe(Writable):
             )
         if self.pretraining_weight and (not self.data.tokenizer or self.data.tokenizer == CLASSES):
             raise ValueError(f"data.tokenizer = {self.data.tokenizer!r}: pretraining_weight needs captions and one")
+        if self.pretraining_weight and (not self.decoder.text_tokens or self.objective.target == "none"):
+            raise ValueError(
+                f"pretraining_weight with decoder.text_tokens = {self.decoder.text_tokens} and objective.target = "
+                f"{self.objective.target!r}: what goes on beside is AIMv2's pre-training, of pictures and captions"
+            )
         if self.training.optimizer != "adamw":
             raise ValueError(f"training.optimizer = {self.training.optimizer!r}: distillation has adamw alone")
         if self.engine.weights == "bfloat16":

@@ -10,10 +10,12 @@ from aimv2_lab.fields import leaves
 from aimv2_lab.recipes.contrastive import ContrastiveRecipe
 from aimv2_lab.recipes.distillation import DistillationRecipe
 from aimv2_lab.recipes.finetuning import FinetuneRecipe
+from aimv2_lab.recipes.masked_image import MaskedImageRecipe
 from aimv2_lab.recipes.pretraining import AIMv1Recipe, Recipe
 
 PretrainingRecipe = Recipe | AIMv1Recipe
-AdditiveRecipe = PretrainingRecipe | FinetuneRecipe | DistillationRecipe  # whose loss is a sum over pairs
+# Whose loss is a sum over pairs.
+AdditiveRecipe = PretrainingRecipe | MaskedImageRecipe | FinetuneRecipe | DistillationRecipe
 AnyRecipe = AdditiveRecipe | ContrastiveRecipe
 
 _KINDS: dict[str, type[AnyRecipe]] = {
@@ -21,6 +23,7 @@ _KINDS: dict[str, type[AnyRecipe]] = {
     "text": ContrastiveRecipe,
     "classes": FinetuneRecipe,
     "teacher": DistillationRecipe,
+    "hidden_share": MaskedImageRecipe,
 }
 
 

@@ -25,6 +25,9 @@ class Recipe(Writable):
 
     def __post_init__(self) -> None:
         check_precision(self.training, self.engine)
+        if not self.text_tokens:
+            _check_pictures_alone(self.data.tokenizer, self.objective, "a decoder with text_tokens = 0")
+            return
         if not self.data.tokenizer:
             raise ValueError("data.tokenizer is empty: captions need one; give captions, world, a folder or a hub name")
         if self.data.tokenizer == CLASSES:
@@ -32,7 +35,7 @@ class Recipe(Writable):
 
     @property
     def text_tokens(self) -> int:
-        """The most text tokens of a pair."""
+        """The most text tokens of a pair; none where pictures alone are learned."""
         return self.decoder.text_tokens
 
     @property
@@ -55,15 +58,22 @@ class AIMv1Recipe(Writable):
 
     def __post_init__(self) -> None:
         check_precision(self.training, self.engine)
-        if self.objective.encoder_attention == "bidirectional":
-            raise ValueError(
-                "objective.encoder_attention = 'bidirectional' leaves AIM v1 nothing to learn from: every prediction "
-                "has seen its target, and there are no captions. Choose prefix or causal"
-            )
-        if self.data.tokenizer:
-            raise ValueError(f"data.tokenizer = {self.data.tokenizer!r}: AIM v1 reads no captions. Leave it empty")
+        _check_pictures_alone(self.data.tokenizer, self.objective, "AIM v1")
 
     @property
     def text_tokens(self) -> int:
         """None: AIM v1 reads no captions."""
         return 0
+
+
+def _check_pictures_alone(tokenizer: str, objective: ObjectiveRecipe, who: str) -> None:
+    """Raise ValueError where a run without captions has a tokenizer, or nothing that it could learn."""
+    if objective.encoder_attention == "bidirectional":
+        raise ValueError(
+            f"objective.encoder_attention = 'bidirectional' leaves {who} nothing to learn from: every prediction "
+            "has seen its target, and there are no captions. Choose prefix or causal"
+        )
+    if tokenizer:
+        raise ValueError(f"data.tokenizer = {tokenizer!r}: {who} reads no captions. Leave it empty")
+    if not objective.pixel_weight > 0:
+        raise ValueError(f"objective.pixel_weight = {objective.pixel_weight} leaves {who} nothing to learn from")

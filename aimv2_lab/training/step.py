@@ -12,13 +12,15 @@ from aimv2_lab.data.batch import Batch, CountedText
 from aimv2_lab.model.classifier import ClassLosses, class_losses
 from aimv2_lab.model.decoder import Predictions
 from aimv2_lab.model.distillation import DistillationLosses, FeatureLosses
-from aimv2_lab.model.objective import LossCounts, Losses, losses
+from aimv2_lab.model.masked_image import masked_losses
+from aimv2_lab.model.objective import LossCounts, Losses, caption_losses, losses
 from aimv2_lab.recipes import (
     AdditiveRecipe,
     AnyRecipe,
     ContrastiveRecipe,
     DistillationRecipe,
     FinetuneRecipe,
+    MaskedImageRecipe,
     PretrainingRecipe,
 )
 from aimv2_lab.training.contrastive import ContrastiveStepResult, contrastive_step
@@ -27,7 +29,10 @@ from aimv2_lab.training.engine import Engine, Predictor
 
 
 class StepResult(NamedTuple):
-    """Scalars of one step: the global batch's losses and the gradient norm before clipping."""
+    """Scalars of one step: the global batch's losses and the gradient norm before clipping.
+
+    The loss of what a recipe does not learn, pixels or text, is 0.
+    """
 
     total: Tensor
     pixel: Tensor
@@ -59,11 +64,17 @@ def result_type(recipe: AdditiveRecipe) -> type[AdditiveStepResult]:
 
 def loss_counts(batch: Batch, recipe: AnyRecipe) -> LossCounts:
     """How many patches, tokens and images of the batch count: known before any forward pass."""
-    return LossCounts(batch.counted_patches(recipe.encoder.patches), batch.counted_tokens, len(batch))
+    if isinstance(recipe, MaskedImageRecipe):
+        patches = len(batch) * recipe.hidden_patches
+    else:
+        patches = batch.counted_patches(recipe.encoder.patches)
+    return LossCounts(patches, batch.counted_tokens, len(batch))
 
 
 @overload
-def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe: PretrainingRecipe) -> Losses: ...
+def batch_losses(
+    predictor: Predictor, batch: Batch, counts: LossCounts, recipe: PretrainingRecipe | MaskedImageRecipe
+) -> Losses: ...
 @overload
 def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe: FinetuneRecipe) -> ClassLosses: ...
 @overload
@@ -73,9 +84,14 @@ def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe:
     images = batch.images  # once: it is computed anew at every access
     if isinstance(recipe, FinetuneRecipe):
         return class_losses(predictor.forward(images), batch.tokens[:, 0], counts.tokens)
+    if isinstance(recipe, MaskedImageRecipe):
+        assert batch.patch_order is not None
+        said = predictor.forward(images, batch.patch_order)
+        return masked_losses(said, images, batch.patch_order, counts.patches, recipe.encoder.patch_size)
     sees_all = recipe.objective.encoder_attention == "bidirectional"
     text = batch.counted_text()
-    said = predictor.forward(images, batch.tokens, None if sees_all else batch.prefix_lengths, text.slots)
+    at_once = () if batch.parallel is None else (batch.parallel,)
+    said = predictor.forward(images, batch.tokens, None if sees_all else batch.prefix_lengths, text.slots, *at_once)
     predictions = said.predictions if isinstance(recipe, DistillationRecipe) else said
     predicted = None if predictions is None else _predicted(predictions, images, text, batch, counts, recipe)
     if isinstance(recipe, DistillationRecipe):
@@ -92,6 +108,8 @@ def _predicted(
     counts: LossCounts,
     recipe: PretrainingRecipe | DistillationRecipe,
 ) -> Losses:
+    if recipe.objective.target == "none":
+        return caption_losses(predictions.logits, text.tokens, text.counted, counts)
     return losses(
         predictions,
         images,
@@ -119,7 +137,9 @@ def mean_losses(sums: Sequence[float], counts: LossCounts, recipe: AdditiveRecip
 
 
 @overload
-def train_step(engine: Engine, batch: Batch, counts: LossCounts, recipe: PretrainingRecipe) -> StepResult: ...
+def train_step(
+    engine: Engine, batch: Batch, counts: LossCounts, recipe: PretrainingRecipe | MaskedImageRecipe
+) -> StepResult: ...
 @overload
 def train_step(engine: Engine, batch: Batch, counts: LossCounts, recipe: FinetuneRecipe) -> ClassStepResult: ...
 @overload

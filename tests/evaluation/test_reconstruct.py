@@ -24,6 +24,7 @@ class Oracle(AIMv2):
         tokens: Tensor,
         prefix_lengths: Tensor | None = None,
         text_slots: Tensor | None = None,
+        parallel: Tensor | None = None,
     ) -> Predictions:
         assert prefix_lengths is not None
         targets = patchify(images, TINY.encoder.patch_size).roll(-1, dims=1)

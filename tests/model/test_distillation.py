@@ -65,5 +65,7 @@ def test_a_recipe_is_read_back_and_what_does_not_fit_is_named() -> None:
         distilling(teacher="")
     with pytest.raises(ValueError, match=r"data\.tokenizer = '': pretraining_weight needs captions"):
         distilling(pretraining_weight=1.0, data__tokenizer="")
+    with pytest.raises(ValueError, match="what goes on beside is AIMv2's pre-training, of pictures and captions"):
+        distilling(pretraining_weight=1.0, objective__target="none", objective__pixel_weight=0.0)
     with pytest.raises(ValueError, match=r"engine\.weights = 'bfloat16': the frozen teacher"):
         distilling(engine__weights="bfloat16", training__precision="bfloat16")

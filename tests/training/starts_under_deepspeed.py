@@ -1,5 +1,5 @@
-"""Fine-tunes, pairs two towers and distils on every rank that a launcher started, each once more from the middle:
-… CHECKPOINT FOLDER
+"""Fine-tunes, pairs two towers, distils and trains rival objectives on every rank that a launcher started, each once
+more from the middle: … CHECKPOINT FOLDER
 
 DeepSpeed takes a whole process.
 """
@@ -13,17 +13,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from aimv2_lab.recipes import ContrastiveRecipe, DistillationRecipe, FinetuneRecipe
+from aimv2_lab.recipes import ContrastiveRecipe, DistillationRecipe, FinetuneRecipe, RivalRecipe
 from aimv2_lab.training.finetune import finetune
 from aimv2_lab.training.loop import pretrain
 from aimv2_lab.training.sharded.engine import DeepSpeedEngine, start_ranks
 from tests.training.contrastive_toy import paired
 from tests.training.distillation_toy import distilling
 from tests.training.finetune_toy import TUNING, tuning
+from tests.training.rivals_toy import world_rival
 from tests.training.traces import SHARDED
 
 
-def recipes(start: Path) -> Mapping[str, FinetuneRecipe | ContrastiveRecipe | DistillationRecipe]:
+def recipes(start: Path) -> Mapping[str, FinetuneRecipe | ContrastiveRecipe | DistillationRecipe | RivalRecipe]:
     """What is run, by the run's folder."""
     lit: dict[str, Any] = {"start": str(start), "image_tower": "frozen"}
     return {
@@ -32,6 +33,9 @@ def recipes(start: Path) -> Mapping[str, FinetuneRecipe | ContrastiveRecipe | Di
         "lit": paired(**lit).change(TUNING),
         "sigmoid": paired(loss="sigmoid").change(TUNING),
         "distilled": distilling(str(start), pretraining_weight=1.0).change(TUNING),
+        "image-only": world_rival("image-only"),
+        "cappa": world_rival("cappa"),
+        "masked-image": world_rival("masked-image"),
     }
 
 
@@ -41,6 +45,9 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
     "lit": SHARDED,
     "sigmoid": {"engine.zero_stage": 1},
     "distilled": SHARDED,
+    "image-only": {"engine.zero_stage": 2},
+    "cappa": SHARDED,
+    "masked-image": SHARDED,
 }
 
 if __name__ == "__main__":

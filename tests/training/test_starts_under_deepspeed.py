@@ -1,4 +1,4 @@
-"""Fine-tuning and two towers on two ranks under ZeRO, gone on with from the middle, are those of one process."""
+"""Fine-tuning, two towers and rivals on two ranks with ZeRO, gone on with from the middle, are those of one process."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from aimv2_lab.data.batches import Batch
 from aimv2_lab.model.models import model_of
-from aimv2_lab.model.objective import LossCounts, losses
+from aimv2_lab.model.objective import LossCounts, caption_losses, losses
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.optimizers.building import state_bytes
@@ -76,9 +76,11 @@ def kept_for_backward(model: nn.Module, recipe: AnyRecipe, batch: int, text_toke
         slots = torch.arange(tokens.numel())
         with _kept({weight.untyped_storage()._cdata for weight in weights.values()}) as kept:
             said = functional_call(model, weights, (images, tokens, None, slots))
-            losses(
-                said, images, tokens.flatten(), slots >= 0, slots.new_ones(batch), LossCounts(1, 1), *_target(recipe)
-            )
+            text = (tokens.flatten(), slots >= 0)
+            if recipe.objective.target == "none":
+                caption_losses(said.logits, *text, LossCounts(1, 1))
+            else:
+                losses(said, images, *text, slots.new_ones(batch), LossCounts(1, 1), *_target(recipe))
             return sum(kept.values())
 
 

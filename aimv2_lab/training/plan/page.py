@@ -56,7 +56,7 @@ def _row(kind: str, size: int, why: str) -> str:
 
 def flops_line(flops: Flops) -> str:
     """The arithmetic of a picture, by part, in GFLOP."""
-    parts = {name: getattr(flops, name) / 1e9 for name in Flops._fields if getattr(flops, name)}
+    parts = {name: getattr(flops, name) / 1e9 for name in Flops._fields if getattr(flops, name) and name != "frozen"}
     named = ", ".join(f"{name.replace('_', ' ')} {value:.1f}" for name, value in parts.items())
     return f"a picture's forward pass: {flops.forward / 1e9:.1f} GFLOP, a third of its step\n  {named}"
 

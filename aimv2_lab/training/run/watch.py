@@ -14,11 +14,11 @@ import torch
 
 from aimv2_lab.formats.folder import newest_checkpoint
 from aimv2_lab.model.objective import LossCounts
-from aimv2_lab.recipes import AnyRecipe, PretrainingRecipe
+from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.engine import Engine
 from aimv2_lab.training.feed import Feed
 from aimv2_lab.training.optimizers.building import learning_rate
-from aimv2_lab.training.plan.flops import flops_utilisation
+from aimv2_lab.training.plan.flops import CountedRecipe, flops_utilisation
 from aimv2_lab.training.plan.gpus import gpu_at_hand
 from aimv2_lab.training.run.folder import read_metrics
 from aimv2_lab.training.step import AnyStepResult
@@ -102,7 +102,7 @@ class Watch:
     def _utilisation(self, images_per_second: float) -> dict[str, float]:
         """The model FLOPs utilisation of a GPU, where its peak rate is known."""
         if self.engine.device.type != "cuda" or not isinstance(
-            self.recipe, PretrainingRecipe
+            self.recipe, CountedRecipe
         ):  # of others none are counted
             return {}
         about = torch.cuda.get_device_properties(self.engine.device)

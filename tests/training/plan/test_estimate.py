@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aimv2_lab.recipes import AnyRecipe, Recipe, recipe
+from aimv2_lab.recipes import AnyRecipe, Recipe, recipe, rival
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import build_model
 from aimv2_lab.training.plan.estimate import kept_for_backward, peak_bytes, predict_memory, predict_seconds, time_step
@@ -52,9 +52,12 @@ def test_half_precision_halves_no_weights_but_saves_activations() -> None:
     assert half.activations < 0.8 * whole.activations
 
 
-@pytest.mark.parametrize("name", ["aim-tiny", "aimv2-large-224"])
-def test_any_recipe_can_be_predicted(name: str) -> None:
-    known: AnyRecipe = recipe(name)
+SOME: list[AnyRecipe] = [recipe("aim-tiny"), recipe("aimv2-large-224")]
+SOME += [rival(name, recipe("tiny")) for name in ("image-only", "caption-only", "cappa")]
+
+
+@pytest.mark.parametrize("known", SOME, ids=lambda known: known.name)
+def test_any_recipe_can_be_predicted(known: AnyRecipe) -> None:
     memory = predict_memory(known)
     assert min(memory) > 0
     assert memory.peak == memory.parameters + memory.optimizer + max(memory.activations, memory.gradients)
