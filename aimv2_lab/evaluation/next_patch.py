@@ -7,19 +7,22 @@ from torch import Tensor
 
 from aimv2_lab.model.models import AnyModel
 from aimv2_lab.model.objective import pixel_errors
+from aimv2_lab.model.orders import in_order
 
 
 @torch.no_grad()
 def next_patch_errors(model: AnyModel, images: Tensor, prefix_length: int) -> Tensor:
     """Squared error (B, I-1) of outputs 0 … I-2, all images (B, 3, height, width) with the same prefix.
 
-    In the units of the recipe's pixel loss. Errors of outputs that do not count are there as well.
+    Outputs are in the recipe's patch order, errors in the units of its pixel loss. Errors of outputs that do not count
+    are there as well.
     """
     recipe = model.recipe
     lengths = torch.full((len(images),), prefix_length, device=images.device)
     no_text = torch.empty(len(images), 0, dtype=torch.long, device=images.device)
     pixels = model(images, no_text, lengths).pixels
-    return pixel_errors(pixels, images, recipe.encoder.patch_size, recipe.objective.target)
+    wanted = in_order(images, recipe.encoder.patch_size, recipe.objective.patch_order)
+    return pixel_errors(pixels, wanted, recipe.encoder.patch_size, recipe.objective.target)
 
 
 def errors_by_position(model: AnyModel, images: Tensor, prefix_length: int = 1) -> Tensor:

@@ -15,7 +15,10 @@ def reconstruct(model: AnyModel, images: Tensor, prefix_length: int) -> Tensor:
 
     Every patch is predicted from all true patches before it (teacher forcing), and takes the true patch's mean and
     deviation, which the model never predicts: a figure of this must say so. A model of raw pixels is given neither.
+    Raises ValueError for a model that predicts in another order than raster.
     """
+    if model.recipe.objective.patch_order != "raster":
+        raise ValueError(f"this model predicts patches in {model.recipe.objective.patch_order} order, not in raster")
     size = model.recipe.encoder.patch_size
     patches = patchify(images, size)
     lengths = torch.full((len(images),), prefix_length, device=images.device)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from aimv2_lab.model.decoder import Predictions
 from aimv2_lab.model.encoder import VisionEncoder
 from aimv2_lab.model.layers import MLP
+from aimv2_lab.model.orders import batch_order
 from aimv2_lab.model.positions import sincos_positions
 from aimv2_lab.recipes import AIMv1Recipe, EncoderRecipe, PixelHeadRecipe, TrunkRecipe
 
@@ -64,12 +65,14 @@ class PixelHead(nn.Module):
         self.pixels = nn.Linear(width if has_blocks else feature_width, patch_values)
         self._initialise()
 
-    def forward(self, features: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Pixels (B, I, K) of the next patch from features (B, I, D) of a grid of (rows, columns) patches."""
+    def forward(self, features: Tensor, grid: tuple[int, int], order: Tensor | None = None) -> Tensor:
+        """Pixels (B, I, K) of the next patch from features (B, I, D) of a (rows, columns) grid of patches, in raster order
+        or in `order` (I,)."""
         if self.projection is None or self.norm is None:
             return self.pixels(features)
         x = self.projection(features)
-        x = x + sincos_positions(*grid, x.shape[-1], x.device).to(x.dtype)
+        positions = sincos_positions(*grid, x.shape[-1], x.device)
+        x = x + (positions if order is None else positions[order]).to(x.dtype)
         for block in self.blocks:
             x = block(x)
         return self.pixels(self.norm(x))
@@ -104,12 +107,13 @@ class AIMv1(nn.Module):
     ) -> Predictions:
         """Next-patch predictions for images (B, 3, height, width); tokens must be (B, 0), and so are the logits.
 
-        `prefix_lengths` as in the encoder; there are no text slots to choose from. Raises ValueError for captions:
-        AIM v1 reads none.
+        `prefix_lengths` as in the encoder; there are no text slots to choose from. Patches and predictions are in the
+        recipe's patch order. Raises ValueError for captions: AIM v1 reads none.
         """
         if tokens.shape[1]:
             raise ValueError(f"AIM v1 reads no text, but got {tokens.shape[1]} tokens per image; give tokens of (B, 0)")
         size = self.recipe.encoder.patch_size
         grid = (images.shape[-2] // size, images.shape[-1] // size)
-        pixels = self.head(self.encoder(images, prefix_lengths), grid)
+        order = batch_order(images, self.recipe)
+        pixels = self.head(self.encoder(images, prefix_lengths, order), grid, None if order is None else order[0])
         return Predictions(pixels, torch.empty(len(images), 0, 1, dtype=pixels.dtype, device=pixels.device))

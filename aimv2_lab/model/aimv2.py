@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from aimv2_lab.model.decoder import Predictions
 from aimv2_lab.model.encoder import VisionEncoder
+from aimv2_lab.model.orders import batch_order
 from aimv2_lab.model.rival_decoders import ParallelDecoder, decoder_of
 from aimv2_lab.recipes import Recipe
 
@@ -34,9 +35,11 @@ class AIMv2(nn.Module):
         """Next-patch and next-token predictions for images (B, 3, height, width) with captions (B, T).
 
         `prefix_lengths` as in the encoder; pixel predictions of a fully visible image (None) have seen their targets.
-        `text_slots` as in the decoder; None gives the logits of all. `parallel` is for CapPa's decoder alone.
+        `text_slots` as in the decoder; None gives the logits of all. `parallel` is for CapPa's decoder alone. Patches
+        and predictions are in the recipe's patch order.
         """
-        features = self.encoder(images, prefix_lengths)
+        order = batch_order(images, self.recipe)
+        features = self.encoder(images, prefix_lengths, order)
         if parallel is None:
             return self.decoder(features, tokens, text_slots)
         assert isinstance(self.decoder, ParallelDecoder)

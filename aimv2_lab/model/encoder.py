@@ -65,14 +65,12 @@ class VisionEncoder(nn.Module):
 
         `prefix_lengths` (B,), each in 1 … I-1, hides from patch i every later patch outside its image's prefix; None,
         the choice at inference, lets all patches see each other. `visible` (B, V) names the patches that are computed
-        at all, for masked image modelling, and features are theirs, in that order. Raises ValueError for images whose
-        sides are not a multiple of the patch size or do not fit a learned position table, for prefix lengths out of
-        range, and for both at once.
+        at all, for masked image modelling, or all in another order; features, and the prefix, are then in that order.
+        Raises ValueError for images whose sides are not a multiple of the patch size or do not fit a learned position
+        table, and for prefix lengths out of range.
         """
         if visible is not None:
-            if prefix_lengths is not None:
-                raise ValueError("prefix_lengths beside visible: patches are hidden by one of them, not by both")
-            return self.norm(self._visible_stream(images, visible))
+            return self.norm(self._visible_stream(images, prefix_lengths, visible))
         for stream in self.residual_stream(images, prefix_lengths):
             last = stream
         return self.norm(last)
@@ -83,22 +81,19 @@ class VisionEncoder(nn.Module):
         One at a time, so that none is kept longer than it is needed; takes and raises what `forward` does.
         """
         stream = self.embed(images)
-        batch, patches, _ = stream.shape
-        mask = None
-        if prefix_lengths is not None:
-            check_prefix_lengths(prefix_lengths, batch, patches)
-            mask = prefix_mask(prefix_lengths, patches)
+        mask = _mask(prefix_lengths, stream)
         yield stream
         for block in self.blocks:
             stream = block(stream, mask)
             yield stream
 
-    def _visible_stream(self, images: Tensor, visible: Tensor) -> Tensor:
-        """The residual stream (B, V, D) behind the last block, of some patches alone, each at its own position."""
+    def _visible_stream(self, images: Tensor, prefix_lengths: Tensor | None, visible: Tensor) -> Tensor:
+        """The residual stream (B, V, D) behind the last block, of the patches named, each at its own position."""
         stream = self.embed(images)
         stream = stream.gather(1, visible[:, :, None].expand(-1, -1, stream.shape[-1]))
+        mask = _mask(prefix_lengths, stream)
         for block in self.blocks:
-            stream = block(stream)
+            stream = block(stream, mask)
         return stream
 
     def hidden_states(self, images: Tensor, prefix_lengths: Tensor | None = None) -> list[Tensor]:
@@ -160,3 +155,12 @@ class VisionEncoder(nn.Module):
         for block in self.blocks:
             assert isinstance(block, Block)
             initialise_block(block)
+
+
+def _mask(prefix_lengths: Tensor | None, stream: Tensor) -> Tensor | None:
+    """The prefix mask of a residual stream (B, I, D); raises ValueError for prefix lengths out of range."""
+    if prefix_lengths is None:
+        return None
+    batch, patches, _ = stream.shape
+    check_prefix_lengths(prefix_lengths, batch, patches)
+    return prefix_mask(prefix_lengths, patches)

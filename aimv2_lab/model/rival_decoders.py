@@ -1,4 +1,5 @@
-"""AIMv2's decoder with half of its objective: for pictures alone, for captions alone, for captions all at once (CapPa).
+"""AIMv2's decoder with half of its objective: for pictures alone, for captions alone, for captions all at once (CapPa);
+and both halves beside each other.
 
 Each is drawn as AIMv2's decoder is, and then has taken away what it does not need: with one seed, a captioner begins
 equal to AIMv2 in all that both have, so that runs can be compared in pairs. (For pictures alone only the encoder does.)
@@ -88,6 +89,20 @@ class ParallelDecoder(CaptionDecoder):
         return self._said(self.norm(slots)[:, patches:], text_slots)
 
 
+class SeparateDecoders(CaptionDecoder):
+    """A decoder of captions, and one of pictures beside it, both over the same features (paper, Table 9d)."""
+
+    def __init__(self, recipe: DecoderRecipe, feature_width: int, patch_values: int) -> None:
+        super().__init__(recipe, feature_width, patch_values)
+        self.pictures = PictureDecoder(recipe, feature_width, patch_values)
+
+    def forward(self, features: Tensor, tokens: Tensor, text_slots: Tensor | None = None) -> Predictions:
+        """Predict the next patch from every image slot, and the next token from every text slot, which has seen the
+        features but nothing of the other decoder."""
+        pixels = self.pictures(features, tokens[:, :0]).pixels
+        return Predictions(pixels, super().forward(features, tokens, text_slots).logits)
+
+
 def decoder_of(recipe: Recipe) -> MultimodalDecoder:
     """The decoder that a recipe's objective needs, drawn from torch's global generator."""
     kind = MultimodalDecoder
@@ -97,4 +112,6 @@ def decoder_of(recipe: Recipe) -> MultimodalDecoder:
         kind = ParallelDecoder
     elif recipe.objective.target == "none":
         kind = CaptionDecoder
+    elif recipe.decoder.separate:
+        kind = SeparateDecoders
     return kind(recipe.decoder, recipe.encoder.width, recipe.encoder.patch_values)

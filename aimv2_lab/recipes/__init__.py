@@ -11,7 +11,14 @@ Sources in this package's comments: "paper" is AIMv2 (arXiv 2411.14402), "AIM v1
 
 from aimv2_lab.recipes.contrastive import ContrastiveRecipe, TextTowerRecipe
 from aimv2_lab.recipes.data import CLASSES, IMAGENET_MEAN, IMAGENET_STD, DataRecipe, MixturePart
-from aimv2_lab.recipes.decoder import DecoderRecipe, EncoderAttention, ObjectiveRecipe, PixelHeadRecipe, PixelTarget
+from aimv2_lab.recipes.decoder import (
+    DecoderRecipe,
+    EncoderAttention,
+    ObjectiveRecipe,
+    PatchOrder,
+    PixelHeadRecipe,
+    PixelTarget,
+)
 from aimv2_lab.recipes.distillation import DistillationRecipe
 from aimv2_lab.recipes.encoder import EncoderRecipe, TrunkRecipe
 from aimv2_lab.recipes.finetuning import FinetuneRecipe
@@ -46,6 +53,7 @@ __all__ = [
     "MixturePart",
     "ObjectiveRecipe",
     "OptimizerName",
+    "PatchOrder",
     "PixelHeadRecipe",
     "PixelTarget",
     "PretrainingRecipe",

@@ -9,6 +9,7 @@ from aimv2_lab.fields import check_multiple, check_range
 
 EncoderAttention = Literal["prefix", "causal", "bidirectional"]
 PixelTarget = Literal["standardised", "raw", "none"]
+PatchOrder = Literal["raster", "spiral", "checkerboard", "random"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class DecoderRecipe:
 
     Source: width 1024 and depth 12 for every encoder size, vocabulary and 77 text tokens from the paper (section 2.2,
     ablations of Table 9); heads, hidden width, text positions from the released training code. With `text_tokens` 0 no
-    caption is read, and the decoder has nothing that captions need (image-only of Table 9a).
+    caption is read, and the decoder has nothing that captions need (image-only of Table 9a). With `separate` there are
+    two alike, one for pixels and one for captions (Table 9d); both read the encoder's features.
     """
 
     width: int
@@ -27,6 +29,7 @@ class DecoderRecipe:
     vocabulary: int = 32_000
     text_tokens: int = 77
     norm_eps: float = 1e-5
+    separate: bool = False
 
     def __post_init__(self) -> None:
         check_multiple("decoder.width", self.width, "decoder.heads", self.heads)
@@ -59,7 +62,9 @@ class ObjectiveRecipe:
     `encoder_attention` other than "prefix" is for ablations: "causal" has no prefix, "bidirectional" hides nothing
     from the encoder, so that no pixel prediction may count and only the caption is learned. So is `target` "raw": the
     patch's normalised pixels as they are, not standardised patch by patch. With `target` "none" there is no pixel head,
-    and captions alone are learned (caption-only of Table 9a); pixel_weight is then 0.
+    and captions alone are learned (caption-only of Table 9a); pixel_weight is then 0. `patch_order` other than "raster"
+    is for AIM v1's ablation of the order in which patches are predicted, which is also the one that causal attention
+    follows.
 
     `parallel_share` is CapPa's (arXiv 2306.07915; 0.75 in its released configuration): the probability with which a
     caption is predicted in training from the picture alone, all tokens at once.
@@ -69,6 +74,7 @@ class ObjectiveRecipe:
     encoder_attention: EncoderAttention = "prefix"
     target: PixelTarget = "standardised"
     parallel_share: float = 0.0
+    patch_order: PatchOrder = "raster"
 
     def __post_init__(self) -> None:
         check_range("objective.parallel_share", self.parallel_share, 0.0, 1.0)

@@ -25,6 +25,8 @@ class Recipe(Writable):
 
     def __post_init__(self) -> None:
         check_precision(self.training, self.engine)
+        if self.decoder.separate and (not self.text_tokens or self.objective.target == "none"):
+            raise ValueError("decoder.separate = True with one half of the objective: leave it False, one decoder does")
         if not self.text_tokens:
             _check_pictures_alone(self.data.tokenizer, self.objective, "a decoder with text_tokens = 0")
             return

@@ -14,6 +14,7 @@ from aimv2_lab.model.decoder import Predictions
 from aimv2_lab.model.distillation import DistillationLosses, FeatureLosses
 from aimv2_lab.model.masked_image import masked_losses
 from aimv2_lab.model.objective import LossCounts, Losses, caption_losses, losses
+from aimv2_lab.model.orders import in_order
 from aimv2_lab.recipes import (
     AdditiveRecipe,
     AnyRecipe,
@@ -112,7 +113,7 @@ def _predicted(
         return caption_losses(predictions.logits, text.tokens, text.counted, counts)
     return losses(
         predictions,
-        images,
+        in_order(images, recipe.encoder.patch_size, recipe.objective.patch_order),
         text.tokens,
         text.counted,
         batch.prefix_lengths,

@@ -131,8 +131,12 @@ def test_the_encoder_computes_visible_patches_alone_each_at_its_own_place() -> N
     torch.testing.assert_close(
         model.encoder(images(2), visible=everything), model.encoder(images(2)), rtol=0, atol=1e-12
     )
-    with pytest.raises(ValueError, match="prefix_lengths beside visible"):
-        model.encoder(images(2), torch.tensor([1, 2]), everything)
+    lengths = torch.tensor([2, 5])
+    torch.testing.assert_close(
+        model.encoder(images(2), lengths, everything), model.encoder(images(2), lengths), rtol=0, atol=1e-12
+    )
+    with pytest.raises(ValueError, match="lies outside 1 … 1"):  # of two patches
+        model.encoder(images(2), lengths, everything[:, :2])
 
 
 def test_the_order_among_visible_and_among_hidden_patches_changes_nothing() -> None:
@@ -156,3 +160,30 @@ def test_the_masked_loss_is_the_mean_over_hidden_patches() -> None:
 def test_a_decoder_for_captions_at_once_is_a_captioner_too() -> None:
     assert isinstance(captioner("cappa").decoder, ParallelDecoder)
     assert captioner("cappa")(images(2), CAPTIONS).logits.shape == (2, TOKENS, VOCABULARY)
+
+
+# Separate decoders
+
+
+def test_separate_decoders_have_nothing_in_common_but_the_features() -> None:
+    model = wide(AIMv2(RECIPE.change({"decoder.separate": True})))
+    lengths, pictures = torch.tensor([4, 4]), images(2).requires_grad_()
+    said = model(pictures, CAPTIONS, lengths)
+    assert (said.pixels.shape, said.logits.shape) == ((2, PATCHES, 12), (2, TOKENS, VOCABULARY))
+    for part, depends in ((said.pixels, True), (said.logits, False)):
+        for name, weight in model.decoder.named_parameters():
+            (found,) = torch.autograd.grad(part.sum(), weight, retain_graph=True, allow_unused=True)
+            assert (found is not None) == (name.startswith("pictures.") == depends), name
+    seen = dependence(said.pixels, pictures)
+    for output in range(3, PATCHES - 1):
+        assert patchify(seen[output], 2)[0].sum(dim=-1).nonzero()[:, 0].tolist() == list(range(output + 1))
+    seen = dependence(said.logits, model.decoder.token_table.weight).sum(dim=-1) > 0
+    for output in range(TOKENS):
+        assert seen[output].nonzero()[:, 0].tolist() == sorted(set(CAPTIONS[:, :output].flatten().tolist()))
+
+
+def test_separate_decoders_are_refused_where_one_would_have_nothing_to_do() -> None:
+    with pytest.raises(ValueError, match=r"decoder\.separate = True with one half"):
+        RECIPE.change({"decoder.separate": True, "decoder.text_tokens": 0, "data.tokenizer": ""})
+    with pytest.raises(ValueError, match=r"decoder\.separate = True with one half"):
+        RECIPE.change({"decoder.separate": True, "objective.target": "none", "objective.pixel_weight": 0.0})

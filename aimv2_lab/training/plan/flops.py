@@ -110,12 +110,14 @@ def _of_aimv2(recipe: Recipe, tokens: int) -> Flops:
     slots = patches + (recipe.text_tokens if share else tokens)
     seen = slots**2 + share * recipe.text_tokens**2  # twice the pairs of slots that attention joins
     head = 0 if recipe.objective.target == "none" else 2 * patches * decoder.width * encoder.patch_values
+    # A second decoder is over the patches alone.
+    again = patches if decoder.separate else 0
     return Flops(
         *_encoder_flops(encoder, patches),
-        decoder.depth * _block_flops(slots, decoder.width, decoder.hidden),
-        round(decoder.depth * 2 * seen * decoder.width),
+        decoder.depth * _block_flops(slots + again, decoder.width, decoder.hidden),
+        round(decoder.depth * 2 * (seen + again**2) * decoder.width),
         2 * tokens * decoder.width * decoder.vocabulary,
-        _embedding_flops(encoder) + 2 * patches * encoder.width * decoder.width + head,
+        _embedding_flops(encoder) + 2 * (patches + again) * encoder.width * decoder.width + head,
     )
 
 
