@@ -66,8 +66,10 @@ class PixelHead(nn.Module):
         self._initialise()
 
     def forward(self, features: Tensor, grid: tuple[int, int], order: Tensor | None = None) -> Tensor:
-        """Pixels (B, I, K) of the next patch from features (B, I, D) of a (rows, columns) grid of patches, in raster order
-        or in `order` (I,)."""
+        """Pixels (B, I, K) of the next patch from features (B, I, D) of a grid of (rows, columns) patches.
+
+        Features come in raster order, or in `order` (I,).
+        """
         if self.projection is None or self.norm is None:
             return self.pixels(features)
         x = self.projection(features)
