@@ -61,8 +61,6 @@ class ContrastiveRecipe(Writable):
         check_range("training.batch_size", self.training.batch_size, 2)
         if not self.data.tokenizer or self.data.tokenizer == CLASSES:
             raise ValueError(f"data.tokenizer = {self.data.tokenizer!r}: texts need one: captions, world, a folder")
-        if self.training.optimizer != "adamw":
-            raise ValueError(f"training.optimizer = {self.training.optimizer!r}: contrastive runs have adamw alone")
         if self.engine.weights == "bfloat16" and self.image_tower == "frozen":
             raise ValueError(
                 "engine.weights = 'bfloat16' with image_tower = 'frozen': frozen weights have no float32 copies in the "

@@ -15,6 +15,8 @@ from aimv2_lab.recipes import ContrastiveRecipe, any_recipe_from_json
 from aimv2_lab.training.contrastive import embeddings
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import build_model, pretrain
+from aimv2_lab.training.optimizers.building import build_optimizer
+from aimv2_lab.training.optimizers.matrix_optimizer import MatrixOptimizer
 from aimv2_lab.training.run.folder import read_metrics
 from aimv2_lab.training.step import loss_counts, train_step
 from tests.training.contrastive_toy import paired
@@ -107,8 +109,25 @@ def test_a_recipe_is_read_back_and_what_cannot_be_is_refused() -> None:
         paired(data__tokenizer="classes")
     with pytest.raises(ValueError, match=r"training\.batch_size = 1"):
         paired(training__batch_size=1, training__micro_batch_size=1)
-    with pytest.raises(ValueError, match="contrastive runs have adamw alone"):
-        paired(training__optimizer="muon")
+
+
+def test_muon_has_the_matrices_of_both_towers_but_of_a_frozen_one_none(tmp_path: Path) -> None:
+    recipe = paired(training__optimizer="muon", **QUICK)
+    save_model(tmp_path, build_model(recipe))
+    frozen = recipe.change({"start": str(tmp_path), "image_tower": "frozen"})
+    assert (_muon_towers(recipe), _muon_towers(frozen)) == ({"encoder", "text"}, {"text"})
+    before = build_model(recipe).state_dict()
+    after = pretrain(recipe, tmp_path / "run").model.state_dict()
+    assert all(not torch.equal(before[name], after[name]) for name in before if name.endswith("qkv.weight"))
+
+
+def _muon_towers(recipe: ContrastiveRecipe) -> set[str]:
+    """The towers whose matrices Muon has."""
+    model = build_model(recipe)
+    optimizer = build_optimizer(model, recipe.training)
+    assert isinstance(optimizer, MatrixOptimizer)
+    holders = (held for name, weight in model.named_parameters() for held in optimizer.holders(name, weight))
+    return {name.split(".")[0] for name, holder, _ in holders if holder is optimizer.matrix_method}
 
 
 def test_a_run_goes_on_without_its_start(tmp_path: Path) -> None:

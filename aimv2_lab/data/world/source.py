@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,6 +134,7 @@ class ShapeSource:
         return replace(self.world[index], captions=(self.world.scene(index).largest.shape,))
 
 
+@lru_cache(maxsize=4)  # so that runs one after the other, and their probes, render a scene once
 def open_world(spec: str, split: str = "train", size: int = 48, seed: int = 0, views: int = 4) -> WorldSource:
     """The source that `spec` names: "world:PRESET" or "world:PRESET:LENGTH", where the length is the training split's.
 

@@ -71,6 +71,8 @@ def _relation(forward: str, backward: str) -> Callable[[Scene, WorldSettings], V
 
 
 def _sizes_compared(scene: Scene, settings: WorldSettings) -> Value:
+    if len(scene.objects) == 1:
+        return None
     return "some larger" if len({thing.size for thing in scene.objects}) > 1 else "all alike"
 
 

@@ -1,0 +1,66 @@
+"""One variant under one seed: trained where it is to be, probed, and its scores kept beside the run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from aimv2_lab.data.preprocessing import Preprocessing
+from aimv2_lab.data.transforms import pixel_scale
+from aimv2_lab.evaluation.ablations.toys import PROBED_SCENES, PROBES, WORLD
+from aimv2_lab.evaluation.ablations.variants import AblatedRecipe, Variant
+from aimv2_lab.evaluation.probing.encoding import Frozen
+from aimv2_lab.evaluation.probing.opening import Probed, open_factors
+from aimv2_lab.evaluation.probing.run import Storing, probe_encoder
+from aimv2_lab.formats.folder import CHECKPOINTS, RECIPE_FILE
+from aimv2_lab.recipes.probing import ProbeKind
+from aimv2_lab.training.loop import build_model, pretrain
+from aimv2_lab.training.run.folder import read_metrics, refuse_other_recipe, replace_text
+
+MEASURES, FEATURES = "measures.json", "features"
+Scores = dict[str, dict[str, float]]  # by test set and factor, 0 … 1
+
+
+def run_variant(variant: Variant, seed: int, folder: Path) -> dict[str, Any]:
+    """Train and probe, or read what was measured before; an interrupted run goes on where it stopped.
+
+    Weights and features are removed once their scores are kept. Raises ValueError where the folder holds another
+    recipe's run.
+    """
+    recipe, file = variant.seeded(seed), folder / MEASURES
+    if file.exists():
+        if variant.trained:
+            refuse_other_recipe(folder / RECIPE_FILE, recipe)
+        return json.loads(file.read_text())
+    started = time.process_time()
+    model = pretrain(recipe, folder, resume=True).model if variant.trained else build_model(recipe)
+    last = read_metrics(folder, "validation")[-1] if variant.trained else {}
+    frozen = Frozen(model.eval().encoder, pixel_scale(recipe.data))
+    found = {
+        "losses": {name: round(last[name], 4) for name in ("total", "pixel", "text") if name in last},
+        "scores": {kind: _scores(frozen, recipe, kind, folder / FEATURES) for kind in variant.probes},
+        "seconds": round(time.process_time() - started, 1),
+    }
+    replace_text(file, json.dumps(found) + "\n")
+    shutil.rmtree(folder / FEATURES, ignore_errors=True)
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    return found
+
+
+def _scores(frozen: Frozen, recipe: AblatedRecipe, kind: ProbeKind, features: Path) -> Scores:
+    """The top-1 of a probe for every factor, on seen and on held-out combinations."""
+    data, size = recipe.data, recipe.encoder.image_size
+    probed = _scenes(Preprocessing(data.mean, data.std, size, size))
+    whole = Frozen(frozen.encoder, frozen.scale, pooled=kind != "attentive")
+    tasks = probe_encoder(whole, *probed, PROBES[kind], Storing(features)).tasks
+    return {test: {task.name: round(task.by_test[test]["top1"].mean, 4) for task in tasks} for test in probed.tests}
+
+
+@lru_cache(maxsize=2)  # by a variant's own mean and deviation
+def _scenes(seen: Preprocessing) -> Probed:
+    """What is probed; pictures stay rendered from one variant to the next."""
+    return open_factors(f"{WORLD}:{PROBED_SCENES}", seen)
