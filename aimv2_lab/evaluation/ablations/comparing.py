@@ -61,12 +61,14 @@ def _by_seed(row: Row, runs: Sequence[Mapping[str, Any]], test: str) -> dict[int
 def _measured(
     row: Row, found: Mapping[int, Mapping[str, float]], against: Mapping[int, Mapping[str, float]] | None
 ) -> Measured:
-    scores = {column: Interval.of([column_score(factors, column) for factors in found.values()]) for column in COLUMNS}
+    present = {_GROUPS[name] for factors in found.values() for name in factors}
+    columns = [column for column in COLUMNS if present.issuperset(column.split(" and "))]
+    scores = {column: Interval.of([column_score(factors, column) for factors in found.values()]) for column in columns}
     if against is None:
         return Measured(row, scores, None)
     both = sorted(found.keys() & against.keys())
     differences = {
         column: Interval.of([column_score(found[s], column) - column_score(against[s], column) for s in both])
-        for column in COLUMNS
+        for column in columns
     }
     return Measured(row, scores, differences)

@@ -38,7 +38,7 @@ def test_a_variant_takes_a_step(name: str) -> None:
     recipe = VARIANTS[name].seeded(3).change({"data.source": "world:contrast:64"})
     data, model = open_data(recipe), build_model(recipe)
     assert recipe.training.seed == 3
-    batch = next(iter(batches(data.training, recipe.training.batch_size, 0, 1)))
+    batch = next(iter(batches(data.training, recipe.training.batch_size, 0, 1, 0)))
     engine = LocalEngine(model, recipe.training, torch.device("cpu"))
     result = train_step(engine, batch, loss_counts(batch, recipe), recipe)
     assert result.total.isfinite() and result.gradient_norm > 0
