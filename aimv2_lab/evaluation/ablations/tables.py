@@ -152,8 +152,21 @@ ABLATIONS: Mapping[str, Ablation] = {
         "Attention in pre-training of AIM v1, probed bidirectionally",
         "AIM v1, Table 3",
         _AIM,
-        (Row("prefix", "aim", (70.0, 78.2)), Row("causal", "aim-causal", (30.9, 52.3))),
-        "prefix",
+        (
+            Row("prefix, attentive", "aim", (70.0, 78.2)),
+            Row("causal, attentive", "aim-causal", (30.9, 52.3)),
+        ),
+        "prefix, attentive",
+    ),
+    "aim-attention-linear": Ablation(
+        "The same, probed linearly",
+        "AIM v1, Table 3",
+        _AIM,
+        (
+            Row("prefix, linear", "aim", (70.0, 78.2), "linear"),
+            Row("causal, linear", "aim-causal", (30.9, 52.3), "linear"),
+        ),
+        "prefix, linear",
     ),
     "aim-targets": Ablation(
         "Targets of AIM v1",
