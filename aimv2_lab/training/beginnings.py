@@ -1,26 +1,34 @@
-"""How a run begins that goes on from a trained encoder, and what of its model is trained."""
+"""How a run begins that goes on from a trained model or its encoder, and what of its model is trained."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from aimv2_lab.formats.load import load_encoder
+from aimv2_lab.formats.whole import load_pretrained, pretrained_recipe
 from aimv2_lab.model.adapters import add_adapters
+from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.classifier import Classifier
 from aimv2_lab.model.distillation import Distillation
 from aimv2_lab.model.encoder import VisionEncoder
 from aimv2_lab.model.models import AnyModel
 from aimv2_lab.model.two_towers import TwoTowers
-from aimv2_lab.recipes import EncoderRecipe, TrunkRecipe
+from aimv2_lab.recipes import EncoderRecipe, TrunkRecipe, differences
+
+# What a recipe may have otherwise than the start that its whole model goes on from: these make no other model.
+_FREE_TO_GO_ON = ("encoder.image_size", "objective.pixel_weight", "objective.encoder_attention")
 
 
 def begin(model: AnyModel) -> None:
-    """Give a model, in place, the trained encoder that its recipe names as start or teacher, where it names one.
+    """Give a model, in place, what its recipe names as start or teacher, where it names one: a whole model to AIMv2, to
+    all others a trained encoder.
 
-    Raises FileNotFoundError where there is no checkpoint, ValueError where its encoder is another than the recipe's,
-    and for an image tower that is to stay frozen without a start.
+    Raises FileNotFoundError where there is no checkpoint, ValueError where its model or encoder is another than the
+    recipe's, and for an image tower that is to stay frozen without a start.
     """
-    if isinstance(model, Distillation):
+    if isinstance(model, AIMv2):
+        _load_whole(model)
+    elif isinstance(model, Distillation):
         _load(model.teacher, model.recipe.teacher)
     elif isinstance(model, Classifier) or (isinstance(model, TwoTowers) and model.recipe.start):
         _load(model.encoder, model.recipe.start)
@@ -41,6 +49,25 @@ def freeze(model: AnyModel) -> None:
         model.encoder.requires_grad_(False)
         assert model.encoder.head is not None
         model.encoder.head.requires_grad_(True)
+
+
+def _load_whole(model: AIMv2) -> None:
+    """Give AIMv2 the weights of its start, encoder and decoder, a position table resized to the recipe's pictures."""
+    start, recipe = model.recipe.start, model.recipe
+    if not start:
+        return
+    others = {
+        path: values
+        for path, values in differences(pretrained_recipe(start), recipe).items()
+        if path.startswith(("encoder.", "decoder.", "objective.")) and path not in _FREE_TO_GO_ON
+    }
+    if others:
+        rows = "; ".join(f"{path} is {there!r} there, {here!r} in the recipe" for path, (there, here) in others.items())
+        raise ValueError(
+            f"{start!r} is another model: {rows}. Name the recipe of that model, or give these fields the checkpoint's "
+            "values; encoder.image_size is free"
+        )
+    model.load_state_dict(load_pretrained(start, recipe.encoder.image_size).state_dict())
 
 
 def _load(encoder: VisionEncoder, start: str) -> None:
