@@ -9,7 +9,10 @@ from aimv2_lab.data.tokenizer import CaptionTokenizer, load_tokenizer
 from aimv2_lab.formats.folder import RECIPE_FILE, find_model, load_model, own_tokenizer, read_recipe
 from aimv2_lab.formats.load import find_place, is_ours, resize
 from aimv2_lab.model.aimv2 import AIMv2
-from aimv2_lab.recipes import Recipe
+from aimv2_lab.recipes import Recipe, differences
+
+# Fields of a recipe's encoder, decoder and objective that make no other model.
+_FREE = ("encoder.image_size", "objective.pixel_weight", "objective.encoder_attention")
 
 
 def load_pretrained(path: str | Path, image_size: int | None = None) -> AIMv2:
@@ -37,8 +40,8 @@ def pretrained_recipe(path: str | Path) -> Recipe:
     place = find_place(path)
     if not is_ours(place):
         raise ValueError(
-            f"{path} holds an encoder alone, and pre-training goes on with its decoder too, which no released weights "
-            "have: start from a run of launch.pretrain. aimv2_lab.load_encoder(…, image_size=…) resizes an encoder alone"
+            f"{path} holds an encoder alone, and pre-training goes on with its decoder too, which no released "
+            "weights have: start from a run of launch.pretrain. aimv2_lab.load_encoder(…, image_size=…) resizes it"
         )
     recipe = read_recipe(find_model(place) / RECIPE_FILE)
     if not isinstance(recipe, Recipe):
@@ -55,6 +58,23 @@ def pretrained_recipe(path: str | Path) -> Recipe:
             "or put the tokenizer there"
         )
     return recipe
+
+
+def refuse_other_model(recipe: Recipe) -> None:
+    """Raise ValueError where the start that a recipe names is another model than its own, listing the fields in which
+    it is; raises as `pretrained_recipe` does."""
+    found = differences(pretrained_recipe(recipe.start), recipe)
+    parts = ("encoder.", "decoder.", "objective.")
+    rows = [
+        f"{path} is {there!r} there, {here!r} in the recipe"
+        for path, (there, here) in found.items()
+        if path.startswith(parts) and path not in _FREE
+    ]
+    if rows:
+        raise ValueError(
+            f"{recipe.start!r} is another model: {'; '.join(rows)}. Name the recipe of that model, or give these "
+            "fields the checkpoint's values; encoder.image_size is free"
+        )
 
 
 def refuse_other_tokenizer(path: str | Path, tokenizer: CaptionTokenizer) -> None:

@@ -14,13 +14,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from aimv2_lab.formats.whole import pretrained_recipe
+from aimv2_lab.formats.whole import pretrained_recipe, refuse_other_model
 from aimv2_lab.launch.command import end_plainly, speaks
 from aimv2_lab.launch.pretrain import run_pretraining
 from aimv2_lab.launch.start import Choice, StartOptions, read_start_options
 from aimv2_lab.recipes import PRESETS, DataRecipe, Recipe, recipe
 from aimv2_lab.recipes.continuations import adaptation_recipe
 from aimv2_lab.recipes.mixtures import without_synthetic
+from aimv2_lab.training.run.folder import is_run
 
 PROGRAM = "python -m aimv2_lab.launch.adapt"
 RECIPES = Choice("recipe", tuple(name for name, preset in PRESETS.items() if isinstance(preset, Recipe)))
@@ -32,11 +33,13 @@ def read_options(arguments: Sequence[str]) -> AdaptationOptions:
     """The options of a command line: the recipe of the new size on the data named, without their synthetic captions,
     with the fields set beside it.
 
-    Raises ValueError for a run that is to be resumed and is no adaptation.
+    Raises ValueError for a start that is another model, and for a run that is to be resumed and is no adaptation.
     """
     options = read_start_options(AdaptationOptions, arguments, PROGRAM, __doc__, RECIPES, _recipe)
     if not (isinstance(options.recipe, Recipe) and options.recipe.start):
         raise ValueError(f"{options.folder} holds a run that began from no whole model: go on with it as it was begun")
+    if not (options.resume and is_run(options.folder)):
+        refuse_other_model(options.recipe)  # before any data are opened
     return replace(options, recipe=replace(options.recipe, data=_adapted_to(options.recipe.data)))
 
 

@@ -60,13 +60,13 @@ def read_start_options(
     checkpoint nor choice; else the program ends with usage where no checkpoint is named.
     """
     begun: RecipeT | None = _begun(arguments)
-    flags = (f"--{checkpoint}", "--from")
+    flags: tuple[str, ...] = (f"--{checkpoint}", "--from")
     own = argparse.ArgumentParser(
         prog=program,
         description=description,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=not {word.partition("=")[0] for word in arguments} & {*flags},  # then tyro lists the recipe's fields
+        add_help=not any(word.startswith(flags) for word in arguments),  # then tyro lists the recipe's fields
     )
     own.add_argument(*flags, dest="checkpoint", required=begun is None)
     own.add_argument(f"--{choice.name}", dest="choice", choices=choice.values, default=choice.values[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from aimv2_lab.formats.load import load_encoder
-from aimv2_lab.formats.whole import load_pretrained, pretrained_recipe
+from aimv2_lab.formats.whole import load_pretrained, refuse_other_model
 from aimv2_lab.model.adapters import add_adapters
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.classifier import Classifier
@@ -13,10 +13,7 @@ from aimv2_lab.model.distillation import Distillation
 from aimv2_lab.model.encoder import VisionEncoder
 from aimv2_lab.model.models import AnyModel
 from aimv2_lab.model.two_towers import TwoTowers
-from aimv2_lab.recipes import EncoderRecipe, TrunkRecipe, differences
-
-# What a recipe may have otherwise than the start that its whole model goes on from: these make no other model.
-_FREE_TO_GO_ON = ("encoder.image_size", "objective.pixel_weight", "objective.encoder_attention")
+from aimv2_lab.recipes import EncoderRecipe, TrunkRecipe
 
 
 def begin(model: AnyModel) -> None:
@@ -27,7 +24,10 @@ def begin(model: AnyModel) -> None:
     recipe's, and for an image tower that is to stay frozen without a start.
     """
     if isinstance(model, AIMv2):
-        _load_whole(model)
+        if model.recipe.start:
+            refuse_other_model(model.recipe)
+            trained = load_pretrained(model.recipe.start, model.recipe.encoder.image_size)
+            model.load_state_dict(trained.state_dict())
     elif isinstance(model, Distillation):
         _load(model.teacher, model.recipe.teacher)
     elif isinstance(model, Classifier) or (isinstance(model, TwoTowers) and model.recipe.start):
@@ -49,25 +49,6 @@ def freeze(model: AnyModel) -> None:
         model.encoder.requires_grad_(False)
         assert model.encoder.head is not None
         model.encoder.head.requires_grad_(True)
-
-
-def _load_whole(model: AIMv2) -> None:
-    """Give AIMv2 the weights of its start, encoder and decoder, a position table resized to the recipe's pictures."""
-    start, recipe = model.recipe.start, model.recipe
-    if not start:
-        return
-    others = {
-        path: values
-        for path, values in differences(pretrained_recipe(start), recipe).items()
-        if path.startswith(("encoder.", "decoder.", "objective.")) and path not in _FREE_TO_GO_ON
-    }
-    if others:
-        rows = "; ".join(f"{path} is {there!r} there, {here!r} in the recipe" for path, (there, here) in others.items())
-        raise ValueError(
-            f"{start!r} is another model: {rows}. Name the recipe of that model, or give these fields the checkpoint's "
-            "values; encoder.image_size is free"
-        )
-    model.load_state_dict(load_pretrained(start, recipe.encoder.image_size).state_dict())
 
 
 def _load(encoder: VisionEncoder, start: str) -> None:
