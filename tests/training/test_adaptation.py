@@ -16,7 +16,7 @@ from torch import Tensor
 
 from aimv2_lab import load_encoder
 from aimv2_lab.data.preprocessing import Preprocessing
-from aimv2_lab.data.tokenizer import load_tokenizer
+from aimv2_lab.data.tokenizer import CaptionTokenizer, load_tokenizer
 from aimv2_lab.formats.export import export_encoder
 from aimv2_lab.formats.folder import load_model, save_model
 from aimv2_lab.formats.whole import load_pretrained, pretrained_recipe
@@ -69,7 +69,7 @@ def test_the_position_table_is_resized_and_every_other_weight_is_the_starts(star
         torch.testing.assert_close(weight, expected[name], rtol=0, atol=1e-6 if name == "encoder.positions" else 0)
 
 
-def test_it_begins_with_the_features_of_the_loaded_encoder_and_the_words_of_the_starts_decoder(start: Path) -> None:
+def test_it_begins_as_the_loaded_encoder_and_the_starts_decoder(start: Path) -> None:
     model, tokens = build_model(adapting(start)).eval(), torch.randint(0, 256, (2, 5))
     features = load_encoder(start, image_size=36)(larger())
     assert torch.equal(model.encoder(larger()), features)
@@ -172,7 +172,7 @@ def test_no_synthetic_caption_is_drawn(start: Path, tmp_path: Path, mixture: boo
 def drawn(known: Recipe) -> set[str]:
     """The first words of captions in four epochs of training and one of validation."""
     found = open_data(known)
-    assert found.tokenizer is not None
+    assert isinstance(found.tokenizer, CaptionTokenizer)
     samples = [found.training[n] for n in range(4 * len(found.training.source))]
     samples += [found.validation[n] for n in range(len(found.validation.source))]
     return {found.tokenizer.decode(sample.tokens[sample.counted]).split()[0] for sample in samples}
@@ -184,7 +184,7 @@ def test_data_that_are_synthetic_alone_are_refused() -> None:
         adaptation_recipe("start", WHOLE, alone)
 
 
-def test_what_the_start_has_learned_to_read_stays_and_data_are_its_own_where_there_are_none() -> None:
+def test_what_the_start_has_learned_to_read_stays() -> None:
     seen = WHOLE.change({"data.mean": [0.1, 0.2, 0.3], "data.std": [0.4, 0.5, 0.6], "data.caption_column": "c"})
     found = adaptation_recipe("start", seen, recipe("aimv2-large-336"))
     assert (found.data.mean, found.data.std, found.data.tokenizer) == (seen.data.mean, seen.data.std, "world")
@@ -231,9 +231,9 @@ def test_an_encoder_alone_and_other_kinds_of_models_are_refused(start: Path, tmp
     tuned = tuning(start, "full", classes=["a", "b"])
     (tmp_path / "tuned").mkdir()
     save_model(tmp_path / "tuned", build_model(tuned))
-    for place, kind in ((silent, "AIMv1Recipe"), (tmp_path / "tuned", "FinetuneRecipe")):
+    for folder, kind in ((silent, "AIMv1Recipe"), (tmp_path / "tuned", "FinetuneRecipe")):
         with pytest.raises(ValueError, match=f"is of a {kind}, not of AIMv2's pre-training"):
-            load_pretrained(place)
+            load_pretrained(folder)
     with pytest.raises(FileNotFoundError, match="no checkpoint at"):
         load_pretrained(tmp_path / "nowhere")
 
