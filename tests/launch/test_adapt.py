@@ -44,7 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished pre-training on pictures with both kinds of captions, and a tokenizer of its own."""
     folder = tmp_path_factory.mktemp("start")
     place = str(captioned(folder / "pictures"))
-    changes = {"data.source": place, "data.synthetic_column": "made_up", "data.validation_share": 0.3}
+    changes = {"data.source": place, "data.synthetic_column": "made_up", "data.validation_share": 0.5}
     pretrain(TRAINED.change(changes), folder / "run")
     return folder / "run"
 
