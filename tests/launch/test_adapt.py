@@ -35,7 +35,7 @@ TRAINED = recipe("small", {**SIZES, **TUNING, "encoder.image_size": 28, "trainin
 
 
 def captioned(folder: Path) -> Path:
-    lines = [{"file_name": f"{n}.png", "text": f"an alt text {n}", "made_up": f"synthetic {n}"} for n in range(40)]
+    lines = [{"file_name": f"{n}.png", "text": f"an alt text {n}", "made_up": f"synthetic {n}"} for n in range(64)]
     return write_image_folder(folder, lines)
 
 
