@@ -14,7 +14,8 @@ from aimv2_lab import load_encoder
 from aimv2_lab.data.tokenizer import load_tokenizer
 from aimv2_lab.evaluation.zero_shot import embed_texts
 from aimv2_lab.formats.load import load_towers
-from aimv2_lab.launch import distil, export, lit
+from aimv2_lab.launch import adapt, distil, export, lit
+from aimv2_lab.launch.pretrain import run_pretraining
 from tests.formats.encoders import assert_close, photograph
 from tests.pages import fenced, run_snippet
 
@@ -32,6 +33,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "notebooks").symlink_to(ROOT / "notebooks")
     photograph(300, 200).save(folder / "photo.jpg")
     programs = {
+        "adapt": lambda words: run_pretraining(adapt.read_options([*words, *QUICK.split()])),
         "lit": lambda words: lit.run_lit(lit.read_options([*words, *QUICK.split()])),
         "export": export.run_export,
         "distil": lambda words: distil.run_distillation(distil.read_options([*words, *QUICK.split()])),
@@ -55,7 +57,8 @@ def test_the_snippets_run_and_both_libraries_say_the_same(place: Path, monkeypat
     assert_close(mine, functional.normalize(theirs, dim=-1))
 
 
-def test_the_student_is_there_and_links_lead_somewhere(place: Path) -> None:
+def test_student_and_adapted_encoder_are_there_and_links_lead_somewhere(place: Path) -> None:
     assert load_encoder(place / "runs/student").recipe.width == 64
+    assert load_encoder(place / "runs/tiny-96").recipe.image_size == 96
     targets = re.findall(r"\]\(([^)#]+)\)", PAGE)
     assert targets and all((ROOT / "docs" / target).exists() for target in targets)

@@ -46,8 +46,8 @@ AIMV1 = {
 }
 
 
-def test_the_presets_are_three_small_ones_and_every_published_size_and_resolution() -> None:
-    assert sorted(PRESETS) == sorted(["tiny", "small", "aim-tiny", *PUBLISHED, *AIMV1])
+def test_the_presets_are_four_small_ones_and_every_published_size_and_resolution() -> None:
+    assert sorted(PRESETS) == sorted(["tiny", "tiny-96", "small", "aim-tiny", *PUBLISHED, *AIMV1])
     assert all(preset.name == name for name, preset in PRESETS.items())
     assert aimv2_lab.recipe("tiny") is recipe("tiny")
 
@@ -179,6 +179,17 @@ def test_a_masked_autoencoder_of_a_vit_large_has_maes_decoder_and_hides_what_it_
 def test_an_unknown_rival_is_refused_with_the_nearest_names() -> None:
     with pytest.raises(KeyError, match="unknown rival 'caption'; did you mean caption-only"):
         rival("caption", recipe("tiny"))  # type: ignore[arg-type]
+
+
+def test_adapting_tiny_is_to_tiny_what_the_papers_adaptation_is_to_its_models() -> None:
+    """Another picture size, no decay, fewer steps: the same model."""
+    for small, large in (("tiny", "tiny-96"), ("aimv2-large-224", "aimv2-large-448")):
+        before, after = recipe(small), recipe(large)
+        changed = differences(before, after)
+        assert {"encoder.image_size", "training.weight_decay", "training.steps"} <= changed.keys()
+        assert after.training.weight_decay == 0 and after.training.steps < before.training.steps
+        assert not [path for path in changed if path.startswith(("decoder.", "objective."))]
+        assert [path for path in changed if path.startswith("encoder.")] == ["encoder.image_size"]
 
 
 def test_the_tiny_world_is_neither_cropped_nor_flipped() -> None:

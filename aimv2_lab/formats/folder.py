@@ -59,6 +59,12 @@ def find_model(path: str | Path) -> Path:
     return folder
 
 
+def own_tokenizer(place: Path) -> Path:
+    """Where the run of a checkpoint, or of a run folder, keeps its tokenizer, if it has one."""
+    run = place.parent.parent if place.parent.name == CHECKPOINTS else place
+    return run / TOKENIZER
+
+
 def read_recipe(file: Path) -> AnyRecipe:
     """The recipe in a file; one that is no recipe raises ValueError naming the file."""
     try:

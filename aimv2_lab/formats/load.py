@@ -25,9 +25,9 @@ from aimv2_lab.formats.folder import (
     CHECKPOINTS,
     MODEL_FILE,
     RECIPE_FILE,
-    TOKENIZER,
     find_model,
     load_model,
+    own_tokenizer,
     read_recipe,
     read_shapes,
     read_tensors,
@@ -61,10 +61,10 @@ def load_encoder(
     pixels a side. A pooling head is in `encoder.head`. Raises FileNotFoundError where nothing is found, and ValueError
     for pickles, AIM v1 in other formats than ours, and tensors that are missing, left over or of another shape.
     """
-    place = _place(path, revision, cache_dir)
-    encoder = load_model(place).encoder if _is_ours(place) else _read_foreign(place)
+    place = find_place(path, revision, cache_dir)
+    encoder = load_model(place).encoder if is_ours(place) else _read_foreign(place)
     if image_size is not None:
-        _resize(encoder, image_size)
+        resize(encoder, image_size)
     return encoder.float().eval()
 
 
@@ -74,8 +74,8 @@ def load_towers(path: str | Path, revision: str | None = None, cache_dir: str | 
 
     Raises what `load_encoder` does, and ValueError for what holds no text tower.
     """
-    place = _place(path, revision, cache_dir)
-    if not _is_ours(place):
+    place = find_place(path, revision, cache_dir)
+    if not is_ours(place):
         return read_towers(_tensors(place), _config(place), place)
     model = load_model(place)
     if not isinstance(model, TwoTowers):
@@ -89,8 +89,8 @@ def recipe_of(path: str | Path) -> AnyRecipe:
     Of our own checkpoints it is theirs; of whatever else `load_encoder` reads, the paper's with the encoder's sizes and
     the mean and deviation that its pictures go through, CLIP's where nothing says them. Raises as `load_encoder` does.
     """
-    place = _place(path, None, None)
-    if _is_ours(place):
+    place = find_place(path)
+    if is_ours(place):
         return read_recipe(find_model(place) / RECIPE_FILE)
     config, shapes = _config(place), _tensors(place, read_shapes)
     layout = find_layout(shapes, place)
@@ -108,9 +108,8 @@ def towers_tokenizer(
 ) -> CaptionTokenizer:
     """The tokenizer of the towers that `load_towers` gives for the same arguments, with its begin token: the run's own,
     or the directory's. Raises as `load_tokenizer` does."""
-    place = _place(path, revision, cache_dir)
-    run = place.parent.parent if place.parent.name == CHECKPOINTS else place
-    own = run / TOKENIZER
+    place = find_place(path, revision, cache_dir)
+    own = own_tokenizer(place)
     return load_tokenizer(str(own if own.is_dir() else place)).with_begin()
 
 
@@ -125,8 +124,8 @@ def load_preprocessing(
     Of our own checkpoints it is the view of evaluation with the mean and deviation of training, of directories what
     they say. Raises FileNotFoundError where nothing says it, and ValueError for settings that are not read.
     """
-    place = _place(path, revision, cache_dir)
-    if _is_ours(place):
+    place = find_place(path, revision, cache_dir)
+    if is_ours(place):
         trained = read_recipe(find_model(place) / RECIPE_FILE)
         found = evaluation_preprocessing(trained.data, trained.encoder.image_size)
     else:
@@ -134,7 +133,7 @@ def load_preprocessing(
     return found if image_size is None else found.at(image_size)
 
 
-def _place(path: str | Path, revision: str | None, cache_dir: str | Path | None) -> Path:
+def find_place(path: str | Path, revision: str | None = None, cache_dir: str | Path | None = None) -> Path:
     """The folder or file on disk; a checkpoint's own file stands for its folder."""
     if is_hub_name(path):
         return fetched(str(path), revision, cache_dir)
@@ -146,7 +145,7 @@ def _place(path: str | Path, revision: str | None, cache_dir: str | Path | None)
     return place
 
 
-def _is_ours(place: Path) -> bool:
+def is_ours(place: Path) -> bool:
     """Whether this is one of our folders, or nothing at all, which `find_model` says best."""
     return not place.exists() or (place / RECIPE_FILE).exists() or (place / CHECKPOINTS).exists()
 
@@ -249,7 +248,7 @@ def _refuse_pickle(file: Path) -> None:
         )
 
 
-def _resize(encoder: VisionEncoder, image_size: int) -> None:
+def resize(encoder: VisionEncoder, image_size: int) -> None:
     """Give an encoder another resolution, in place; raises ValueError where patches do not fill it."""
     encoder.recipe = replace(encoder.recipe, image_size=image_size)
     if encoder.positions is not None:

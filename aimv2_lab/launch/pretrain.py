@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from aimv2_lab.launch.command import LaunchedRecipe, Options, end_plainly, read_command, train_as_launched
-from aimv2_lab.recipes import ContrastiveRecipe
+from aimv2_lab.launch.start import StartOptions
+from aimv2_lab.recipes import ContrastiveRecipe, Recipe
 from aimv2_lab.training.loop import pretrain
 from aimv2_lab.training.run.folder import read_metrics
 
 
-def run_pretraining(options: Options) -> None:
+def run_pretraining(options: Options | StartOptions[Recipe]) -> None:
     """Train, then print the last validation losses."""
     if not options.recipe.data.source and not options.recipe.data.mixture:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What the commands share that go on from a trained encoder: a checkpoint, one choice and data make the recipe."""
+"""What the commands share that go on from a trained model: a checkpoint, one choice and data make the recipe."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import tyro
 
 from aimv2_lab.formats.folder import RECIPE_FILE, read_recipe
 from aimv2_lab.launch.command import speaks, with_data
-from aimv2_lab.recipes import ContrastiveRecipe, DistillationRecipe, FinetuneRecipe
+from aimv2_lab.recipes import ContrastiveRecipe, DistillationRecipe, FinetuneRecipe, Recipe
 from aimv2_lab.training.run.folder import is_run
 
-RecipeT = TypeVar("RecipeT", FinetuneRecipe, ContrastiveRecipe, DistillationRecipe)
+RecipeT = TypeVar("RecipeT", Recipe, FinetuneRecipe, ContrastiveRecipe, DistillationRecipe)
 
 
 class Choice(NamedTuple):
@@ -27,7 +27,7 @@ class Choice(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class StartOptions(Generic[RecipeT]):
-    """A trained encoder to go on from, data and a run folder."""
+    """A trained model to go on from, data and a run folder."""
 
     recipe: Annotated[RecipeT, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands]
     data: str = ""
@@ -55,18 +55,20 @@ def read_start_options(
     """The options of a command line: the recipe that `make` gives for the checkpoint and the choice, on the data of
     --data, with the fields set beside it.
 
-    Without --data the recipe's own data stay. A run that is resumed has its recipe in its folder, and needs neither
+    The checkpoint is named by --start (or what `checkpoint` says), or by --from, in all of them. Without --data the
+    recipe's own data stay. A run that is resumed has its recipe in its folder, and needs neither
     checkpoint nor choice; else the program ends with usage where no checkpoint is named.
     """
     begun: RecipeT | None = _begun(arguments)
+    flags: tuple[str, ...] = (f"--{checkpoint}", "--from")
     own = argparse.ArgumentParser(
         prog=program,
         description=description,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=f"--{checkpoint}" not in " ".join(arguments),
+        add_help=not any(word.startswith(flags) for word in arguments),  # then tyro lists the recipe's fields
     )
-    own.add_argument(f"--{checkpoint}", dest="checkpoint", required=begun is None)
+    own.add_argument(*flags, dest="checkpoint", required=begun is None)
     own.add_argument(f"--{choice.name}", dest="choice", choices=choice.values, default=choice.values[0])
     own.add_argument("--data", default="")
     own.add_argument("--local_rank", help=argparse.SUPPRESS)  # deepspeed's launcher adds it

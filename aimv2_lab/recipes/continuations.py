@@ -1,4 +1,4 @@
-"""Recipes that go on from a trained encoder: fine-tuning, LiT and distillation."""
+"""Recipes that go on from a trained model: adaptation of the whole; of its encoder fine-tuning, LiT, distillation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aimv2_lab.recipes.data import CLASSES, DataRecipe
 from aimv2_lab.recipes.distillation import DistillationRecipe
 from aimv2_lab.recipes.finetuning import FinetuneRecipe
 from aimv2_lab.recipes.kinds import AnyRecipe
-from aimv2_lab.recipes.mixtures import ADAPTATION_MIXTURE
+from aimv2_lab.recipes.mixtures import ADAPTATION_MIXTURE, without_synthetic
 from aimv2_lab.recipes.pretraining import Recipe
 from aimv2_lab.recipes.training import TrainingRecipe
 
@@ -70,6 +70,25 @@ def lit_recipe(start: str, trained: AnyRecipe, size: LitSize = "released") -> Co
     views = DataRecipe(**{"source": trained.data.source, **seen, **data})
     return ContrastiveRecipe(
         name, trained.encoder, text, start, shared_width=shared_width, data=views, training=training
+    )
+
+
+def adaptation_recipe(start: str, trained: Recipe, known: Recipe) -> Recipe:
+    """The recipe by which the whole model of the checkpoint `start`, whose recipe is `trained`, goes on to the picture
+    size of the recipe `known`.
+
+    No synthetic captions and weight decay 0 (paper, section 2.4, which says no more of this stage but 2 billion pairs).
+    Our choice: tokenizer, mean and deviation are the start's, which it has learned to read; the data are its own where
+    `known` names none; everything else is that of `known`, with its warm-up and cosine from the beginning.
+    """
+    data = known.data if known.data.source or known.data.mixture else trained.data
+    seen = trained.data
+    return replace(
+        known,
+        name=f"{known.name}-from-{trained.name}",
+        start=start,
+        data=replace(without_synthetic(data), tokenizer=seen.tokenizer, mean=seen.mean, std=seen.std),
+        training=replace(known.training, weight_decay=0.0),
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aimv2_lab.recipes.data import MixturePart
+from aimv2_lab.recipes.data import DataRecipe, MixturePart
 
 _RECAPTIONED = "json.re_caption"  # of Recap-DataComp-1B, by another model than the paper's captions: our choice
 _DFN, _COYO, _DATACOMP, _IMAGENET = "./dfn/shards", "./coyo/shards", "./datacomp_1b/shards", "./imagenet"
@@ -28,9 +28,23 @@ AIMV2_MIXTURE = (
     _part("hqitp-synthetic", _DATACOMP, 3, 1.0),
 )
 
-# Paper, section 2.4: the same without synthetic captions. That what is left keeps its shares, 30 to 9 to 28, is our
-# reading.
-ADAPTATION_MIXTURE = tuple(part for part in AIMV2_MIXTURE if not part.synthetic_share)
+
+def without_synthetic(data: DataRecipe) -> DataRecipe:
+    """The same data without synthetic captions, as a higher resolution is adapted to (paper, section 2.4).
+
+    Parts of a mixture that are there for synthetic captions alone, with a share of 1, are left out; that what is left
+    keeps its shares is our reading. Elsewhere the column of synthetic captions is no more read. Raises ValueError where
+    no part is left.
+    """
+    kept = [part for part in data.mixture if not part.synthetic_column or part.synthetic_share < 1]
+    if data.mixture and not kept:
+        raise ValueError("every part of data.mixture is there for synthetic captions alone: name one with others")
+    mixture = tuple(replace(part, synthetic_column="", synthetic_share=0.0) for part in kept)
+    return replace(data, mixture=mixture, synthetic_column="", synthetic_share=0.0)
+
+
+# 30 to 9 to 28.
+ADAPTATION_MIXTURE = without_synthetic(DataRecipe(mixture=AIMV2_MIXTURE)).mixture
 
 # AIM v1, its pre-training data ("DFN-2B+"): 0.8 and 0.2. No captions are read.
 AIMV1_MIXTURE = (_part("dfn", _DFN, 4), _part("imagenet-1k", _IMAGENET, 1))

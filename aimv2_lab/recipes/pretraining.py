@@ -13,7 +13,11 @@ from aimv2_lab.recipes.writing import Writable, check_precision
 
 @dataclass(frozen=True)
 class Recipe(Writable):
-    """One run of AIMv2, whole."""
+    """One run of AIMv2, whole.
+
+    `start` is the checkpoint, or run folder, of the same model for pictures of any size that is gone on with, encoder
+    and decoder; empty: all weights are drawn.
+    """
 
     name: str
     encoder: EncoderRecipe
@@ -22,11 +26,17 @@ class Recipe(Writable):
     data: DataRecipe = field(default_factory=DataRecipe)
     training: TrainingRecipe = field(default_factory=TrainingRecipe)
     engine: EngineRecipe = field(default_factory=EngineRecipe)
+    start: str = ""
 
     def __post_init__(self) -> None:
         check_precision(self.training, self.engine)
         if self.decoder.separate and (not self.text_tokens or self.objective.target == "none"):
             raise ValueError("decoder.separate = True with one half of the objective: leave it False, one decoder does")
+        if self.start and self.data.tokenizer == "captions":
+            raise ValueError(
+                f"data.tokenizer = 'captions' would train another tokenizer than that of start = {self.start!r}, whose "
+                "decoder knows the tokens of its own run: name that run's folder, data.tokenizer RUN/tokenizer"
+            )
         if not self.text_tokens:
             _check_pictures_alone(self.data.tokenizer, self.objective, "a decoder with text_tokens = 0")
             return

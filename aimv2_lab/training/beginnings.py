@@ -1,11 +1,13 @@
-"""How a run begins that goes on from a trained encoder, and what of its model is trained."""
+"""How a run begins that goes on from a trained model or its encoder, and what of its model is trained."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from aimv2_lab.formats.load import load_encoder
+from aimv2_lab.formats.whole import load_pretrained, refuse_other_model
 from aimv2_lab.model.adapters import add_adapters
+from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.classifier import Classifier
 from aimv2_lab.model.distillation import Distillation
 from aimv2_lab.model.encoder import VisionEncoder
@@ -15,12 +17,18 @@ from aimv2_lab.recipes import EncoderRecipe, TrunkRecipe
 
 
 def begin(model: AnyModel) -> None:
-    """Give a model, in place, the trained encoder that its recipe names as start or teacher, where it names one.
+    """Give a model, in place, what its recipe names as start or teacher, where it names one: a whole model to AIMv2, to
+    all others a trained encoder.
 
-    Raises FileNotFoundError where there is no checkpoint, ValueError where its encoder is another than the recipe's,
-    and for an image tower that is to stay frozen without a start.
+    Raises FileNotFoundError where there is no checkpoint, ValueError where its model or encoder is another than the
+    recipe's, and for an image tower that is to stay frozen without a start.
     """
-    if isinstance(model, Distillation):
+    if isinstance(model, AIMv2):
+        if model.recipe.start:
+            refuse_other_model(model.recipe)
+            trained = load_pretrained(model.recipe.start, model.recipe.encoder.image_size)
+            model.load_state_dict(trained.state_dict())
+    elif isinstance(model, Distillation):
         _load(model.teacher, model.recipe.teacher)
     elif isinstance(model, Classifier) or (isinstance(model, TwoTowers) and model.recipe.start):
         _load(model.encoder, model.recipe.start)

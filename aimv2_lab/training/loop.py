@@ -19,6 +19,7 @@ from aimv2_lab.data.damage import DamagedPair, DamageLog
 from aimv2_lab.data.mixture import MixedSource, open_mixture
 from aimv2_lab.data.tokenizer import CaptionTokenizer, load_tokenizer
 from aimv2_lab.formats.folder import TOKENIZER
+from aimv2_lab.formats.whole import refuse_other_tokenizer
 from aimv2_lab.model.aimv1 import AIMv1
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.classifier import Classifier
@@ -81,7 +82,7 @@ def build_model(recipe: AnyRecipe, goes_on: bool = False) -> AnyModel: ...
 def build_model(recipe: AnyRecipe, goes_on: bool = False) -> AnyModel:
     """A freshly drawn model; the same for the same seed, whatever was drawn before.
 
-    Where the recipe has a start or a teacher, with its encoder, which raises as `begin` does; unless the run `goes_on`,
+    Where the recipe has a start or a teacher, with its weights, which raises as `begin` does; unless the run `goes_on`,
     whose checkpoint has all weights: then neither need be there any more.
     """
     with torch.random.fork_rng(devices=[]):
@@ -96,8 +97,8 @@ def build_model(recipe: AnyRecipe, goes_on: bool = False) -> AnyModel:
 def open_data(recipe: AnyRecipe, run: Path | None = None) -> RunData:
     """Open the recipe's sources, and its tokenizer if it reads text; one already saved in the run folder is used again.
 
-    Raises ValueError when the tokenizer has more entries than the recipe's vocabulary, and the errors of `open_source`
-    and `load_tokenizer`.
+    Raises ValueError when the tokenizer has more entries than the recipe's vocabulary or is not the start's, and the
+    errors of `open_source` and `load_tokenizer`.
     """
     splits = [open_mixture(split, recipe.data, recipe.encoder.image_size) for split in ("train", "validation")]
     tokenizer: CaptionTokenizer | ClassTokenizer | None = None
@@ -110,11 +111,14 @@ def open_data(recipe: AnyRecipe, run: Path | None = None) -> RunData:
 
 
 def _open_tokenizer(recipe: Captioned, source: MixedSource, run: Path | None) -> CaptionTokenizer:
-    """The run's tokenizer, or else the recipe's; raises ValueError when the recipe's vocabulary is smaller."""
+    """The run's tokenizer, or else the recipe's; raises ValueError when the recipe's vocabulary is smaller, and for
+    another tokenizer than that of a whole model's start."""
     if run is not None and is_run(run):
         tokenizer = load_tokenizer(str(run / TOKENIZER))
     else:
         tokenizer = load_tokenizer(recipe.data.tokenizer, recipe.vocabulary, lambda: _captions(source))
+        if isinstance(recipe, Recipe) and recipe.start:
+            refuse_other_tokenizer(recipe.start, tokenizer)
     paired = isinstance(recipe, ContrastiveRecipe)
     tokenizer.check_vocabulary(recipe.vocabulary, "text.vocabulary" if paired else "decoder.vocabulary")
     return tokenizer.with_begin() if paired else tokenizer

@@ -1,7 +1,7 @@
-"""Fine-tunes, pairs two towers, distils and trains rival objectives on every rank that a launcher started, each once
-more from the middle: … CHECKPOINT FOLDER
+"""Fine-tunes, pairs two towers, distils, adapts and trains rival objectives on every rank that a launcher started,
+each once more from the middle: … CHECKPOINT FOLDER
 
-DeepSpeed takes a whole process.
+Beside CHECKPOINT lies one of a whole model, `whole`, for adaptation. DeepSpeed takes a whole process.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from aimv2_lab.recipes import ContrastiveRecipe, DistillationRecipe, FinetuneRec
 from aimv2_lab.training.finetune import finetune
 from aimv2_lab.training.loop import pretrain
 from aimv2_lab.training.sharded.engine import DeepSpeedEngine, start_ranks
+from tests.training.adaptation_toy import adapting
 from tests.training.contrastive_toy import paired
 from tests.training.distillation_toy import distilling
 from tests.training.finetune_toy import TUNING, tuning
@@ -33,6 +34,7 @@ def recipes(start: Path) -> Mapping[str, FinetuneRecipe | ContrastiveRecipe | Di
         "lit": paired(**lit).change(TUNING),
         "sigmoid": paired(loss="sigmoid").change(TUNING),
         "distilled": distilling(str(start), pretraining_weight=1.0).change(TUNING),
+        "adapted": adapting(start.with_name("whole")),
         "image-only": world_rival("image-only"),
         "cappa": world_rival("cappa"),
         "masked-image": world_rival("masked-image"),
@@ -45,6 +47,7 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
     "lit": SHARDED,
     "sigmoid": {"engine.zero_stage": 1},
     "distilled": SHARDED,
+    "adapted": SHARDED,
     "image-only": {"engine.zero_stage": 2},
     "cappa": SHARDED,
     "masked-image": SHARDED,

@@ -1,4 +1,4 @@
-"""Fine-tuning, two towers and rivals on two ranks with ZeRO, gone on with from the middle, are those of one process."""
+"""Runs from a start, and rivals, on two ranks with ZeRO, gone on with from the middle, are those of one process."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from aimv2_lab.recipes import FinetuneRecipe
 from aimv2_lab.training.finetune import MODEL, finetune
 from aimv2_lab.training.loop import pretrain
 from aimv2_lab.training.run.folder import read_metrics
+from tests.training.adaptation_toy import WHOLE
 from tests.training.finetune_toy import checkpoint
 from tests.training.starts_under_deepspeed import STAGES, recipes
 
@@ -23,6 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every run twice: by one process, and on two ranks with DeepSpeed."""
     folder = tmp_path_factory.mktemp("runs")
     start = checkpoint(folder / "start")
+    checkpoint(folder / "whole", WHOLE)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
     command = [*launcher, "tests.training.starts_under_deepspeed", str(start), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)

@@ -19,8 +19,8 @@ _RESOLUTION = Section(
             "Fine-tuned at 336 and 448 px with weight decay 0",
             "section 2.4",
             "paper",
-            ("recipes.published.published",),
-            ("test_recipes.py::test_the_published_training",),
+            ("recipes.published.published", "recipes.continuations.adaptation_recipe"),
+            ("test_recipes.py::test_the_published_training", "training/test_adaptation.py::test_no_weight_decays"),
             "12",
             values("aimv2-large-336", {"encoder.image_size": 336, "training.weight_decay": 0.0})
             + values("aimv2-large-448", {"encoder.image_size": 448, "training.weight_decay": 0.0}),
@@ -34,11 +34,37 @@ _RESOLUTION = Section(
             "12",
             values("aimv2-large-448", {"training.steps": 244_141}),
         ),
-        _absent(
-            "Adapted from the 224 model's weights",
+        Entry(
+            "The whole 224 model goes on, encoder and decoder, on alt texts alone",
             "section 2.4",
-            "starting from another resolution's weights is to come (notebook 12); rate, schedule, batch and how the "
-            "position table grows are not published",
+            "paper",
+            ("formats.whole.load_pretrained", "training.beginnings.begin", "recipes.mixtures.without_synthetic"),
+            (
+                "training/test_adaptation.py::test_it_begins_as_the_loaded_encoder_and_the_starts_decoder",
+                "training/test_adaptation.py::test_no_synthetic_caption_is_drawn",
+            ),
+            "12",
+        ),
+        Entry(
+            "The position table is resized, bicubic and antialiased, as timm does it; how it grew is not published",
+            "–",
+            "our choice",
+            ("model.positions.resized_positions", "formats.load.resize"),
+            (
+                "training/test_adaptation.py::test_the_position_table_is_resized_and_every_other_weight_is_the_starts",
+                "formats/test_timm.py::test_a_table_is_resized_as_timm_resizes_it",
+            ),
+            "12",
+        ),
+        Entry(
+            "Rate, schedule, batch and steps are the recipe's, with a new warm-up and new optimizer state; tokenizer, "
+            "mean and deviation the start's: none of it is published",
+            "–",
+            "our choice",
+            ("recipes.continuations.adaptation_recipe",),
+            ("training/test_adaptation.py::test_what_the_start_has_learned_to_read_stays",),
+            "12",
+            values("aimv2-large-336", {"training.peak_lr": 1e-3, "training.batch_size": 8192}),
         ),
         _absent(
             "Native: every mini-batch holds one area, aspect ratio kept, A · B = C constant", "section 2.4", _NATIVE

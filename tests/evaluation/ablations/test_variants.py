@@ -75,7 +75,7 @@ def test_equal_pairs_and_equal_flops() -> None:
         return training.steps * training.batch_size
 
     def flops(name: str) -> float:
-        return pairs(name) * picture_flops(VARIANTS[name].recipe, CAPTION_TOKENS).step  # type: ignore[arg-type]
+        return pairs(name) * picture_flops(VARIANTS[name].recipe, CAPTION_TOKENS).step
 
     for name in VARIANTS:
         if name.endswith("-flops"):
