@@ -12,30 +12,24 @@ is written beside the runs instead.
 
 from __future__ import annotations
 
-import os
 import sys
-import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
-import torch
 import tyro
 
-from aimv2_lab.evaluation.ablations.measuring import run_variant
 from aimv2_lab.evaluation.ablations.tables import ABLATIONS
 from aimv2_lab.evaluation.ablations.toys import AIMV2
 from aimv2_lab.evaluation.ablations.variants import VARIANTS
 from aimv2_lab.fields import unknown_name
 from aimv2_lab.launch.command import end_plainly
+from aimv2_lab.launch.side_by_side import Job, SeedSet, jobs_of, run_side_by_side
 from aimv2_lab.report.stored import FOLDER, save_result
 
 PROGRAM = "python -m aimv2_lab.launch.ablate"
 RESULT = "ablations"
-FIRST_SEEDS = {"pilot": 101, "report": 1}
 
 
 @dataclass(frozen=True)
@@ -44,7 +38,7 @@ class AblateOptions:
 
     tables: str = ""
     """Names, with commas between them. Default: all."""
-    seeds: Literal["report", "pilot"] = "report"
+    seeds: SeedSet = "report"
     """Settings were chosen on pilot seeds; what is reported is of others."""
     runs: Path = Path("runs/ablations")
     """Where the runs lie."""
@@ -54,69 +48,26 @@ class AblateOptions:
     """Say what tables there are, and end."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """One variant under one seed."""
-
-    variant: str
-    seed: int
-
-    def folder(self, runs: Path) -> Path:
-        """Where its run lies."""
-        return runs / f"{self.variant}-{self.seed}"
-
-
-def jobs_of(tables: Sequence[str], seeds: Literal["report", "pilot"]) -> list[Job]:
-    """Every run that the tables need, once, seed by seed, so that each seed's rows are comparable early.
-
-    Raises UnknownName, a KeyError, for a table that is not there.
-    """
+def jobs_of_tables(tables: Sequence[str], seeds: SeedSet) -> list[Job]:
+    """Every run that the tables need, once. Raises UnknownName, a KeyError, for a table that is not there."""
     for name in tables:
         if name not in ABLATIONS:
             raise unknown_name("table", name, list(ABLATIONS))
-    variants = dict.fromkeys(row.variant for name in tables for row in ABLATIONS[name].rows)
-    first = FIRST_SEEDS[seeds]
-    most = max(VARIANTS[name].seeds for name in variants)
-    return [Job(name, first + number) for number in range(most) for name in variants if number < VARIANTS[name].seeds]
-
-
-def run_jobs(jobs: Sequence[Job], runs: Path, processes: int) -> list[dict[str, Any]]:
-    """All measures, in the order of the jobs; runs that fail end the others that have not begun."""
-    done: dict[Job, dict[str, Any]] = {}
-    runs.mkdir(parents=True, exist_ok=True)
-    context = get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_alone, initargs=(runs,)) as pool:
-        begun = {pool.submit(run_variant, VARIANTS[job.variant], job.seed, job.folder(runs)): job for job in jobs}
-        try:
-            for finished in as_completed(begun):
-                job = begun[finished]
-                done[job] = {"variant": job.variant, "seed": job.seed, **finished.result()}
-                print(f"{len(done)} of {len(jobs)}: {job.variant}, seed {job.seed}", flush=True)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return [done[job] for job in jobs]
-
-
-def _alone(runs: Path) -> None:
-    """One thread, and a file for what runs that go on side by side say of their progress."""
-    torch.set_num_threads(1)
-    sys.stderr = runs.joinpath(f"progress-{os.getpid()}.txt").open("w")
+    names = dict.fromkeys(row.variant for name in tables for row in ABLATIONS[name].rows)
+    return jobs_of({name: VARIANTS[name] for name in names}, seeds)
 
 
 def table_list() -> str:
     """Every table with its source and how many runs it has of its own."""
     names = [f"{name:16} {table.title} ({table.source})" for name, table in ABLATIONS.items()]
-    return "\n".join([*names, f"in all {len(jobs_of(list(ABLATIONS), 'report'))} runs"])
+    return "\n".join([*names, f"in all {len(jobs_of_tables(list(ABLATIONS), 'report'))} runs"])
 
 
 def ablate(options: AblateOptions, command: str) -> Path:
     """Run what is missing and store all; returns the file."""
     named = [name for name in options.tables.split(",") if name]
-    jobs = jobs_of(named or list(ABLATIONS), options.seeds)
-    started = time.perf_counter()
-    values = run_jobs(jobs, options.runs, options.processes)
-    print(f"{len(jobs)} runs; this command took {(time.perf_counter() - started) / 60:.1f} min")
+    jobs = jobs_of_tables(named or list(ABLATIONS), options.seeds)
+    values = run_side_by_side(jobs, options.runs, options.processes)
     seconds = sum(value["seconds"] for value in values)
     whole = not named and options.seeds == "report"
     return save_result(RESULT, values, command, asdict(AIMV2), seconds, FOLDER if whole else options.runs)

@@ -44,6 +44,7 @@ AIMV2 = Recipe(
         optimizer="muon",  # learns in a minute what AdamW takes several for
         peak_lr=1.5e-3,
         warmup_steps=60,
+        loss_limit=1e3,  # a contrastive loss over 16 pairs leaps, and every variant is to reach its end
         precision="float32",
         log_every=10,
         validate_every=1600,
