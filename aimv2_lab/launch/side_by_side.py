@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,7 +47,7 @@ def jobs_of(variants: Mapping[str, Variant], seeds: SeedSet) -> list[Job]:
 
 
 def run_side_by_side(jobs: Sequence[Job], runs: Path, processes: int) -> list[dict[str, Any]]:
-    """What `run_variant` measures of every job, in their order; the first that fails ends those not begun.
+    """What `run_variant` measures of every job, in their order; the first that fails ends the others.
 
     What runs say of their progress goes to files beside them.
     """
@@ -62,8 +62,12 @@ def run_side_by_side(jobs: Sequence[Job], runs: Path, processes: int) -> list[di
             done[job] = {"variant": job.name, "seed": job.seed, **finished.result()}
             minutes = (time.perf_counter() - started) / 60
             print(f"{len(done)} of {len(jobs)} after {minutes:.0f} min: {job.name}, seed {job.seed}", flush=True)
-    finally:
-        pool.shutdown(wait=len(done) == len(jobs), cancel_futures=True)
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in active_children():
+            child.terminate()  # a run that is told so saves where it stands
+        raise
+    pool.shutdown()
     return [done[job] for job in jobs]
 
 

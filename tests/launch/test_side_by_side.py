@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,16 @@ def test_scaling_stores_what_each_cell_is(tmp_path: Path, monkeypatch: pytest.Mo
         assert (value["parameters"], value["samples"]) == (cell.parameters, cell.samples)
     sizes, samples = ({value[name] for value in values} for name in ("parameters", "samples"))
     assert len(sizes) == len(samples) == 4
+
+
+def test_the_first_failure_ends_runs_that_have_begun(tmp_path: Path) -> None:
+    # A run of minutes beside one that fails at once: without an end to it, this test would take as long.
+    long = Job("long", Variant(VARIANTS["aimv2"].recipe.change({"training.steps": 100_000})), 1)
+    failing = Job("failing", Variant(VARIANTS["aimv2"].recipe), 1)
+    finished(failing, tmp_path)  # measures without a recipe
+    with pytest.raises(FileNotFoundError):
+        run_side_by_side([long, failing], tmp_path, 2)
+    for child in active_children():
+        child.join(timeout=60)
+    assert not active_children()
+    assert not (long.folder(tmp_path) / MEASURES).exists()
