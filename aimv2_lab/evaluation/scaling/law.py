@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -33,10 +35,9 @@ class ScalingLaw:
     unit_d: float
     error: float
 
-    def loss(self, parameters: Tensor | float, samples: Tensor | float) -> Tensor:
-        """L at N parameters and D samples."""
-        n = torch.as_tensor(parameters, dtype=torch.float64) / self.unit_n
-        d = torch.as_tensor(samples, dtype=torch.float64) / self.unit_d
+    def loss(self, parameters: ArrayLike, samples: ArrayLike) -> NDArray[np.float64]:
+        """L at N parameters and D samples, one or many."""
+        n, d = np.asarray(parameters, np.float64) / self.unit_n, np.asarray(samples, np.float64) / self.unit_d
         return self.floor + self.a_scale * n**-self.a_power + self.b_scale * d**-self.b_power
 
 
