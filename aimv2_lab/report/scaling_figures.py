@@ -123,7 +123,7 @@ def draw_equal_compute(points: Sequence[Point], title: str, budgets: int = 4) ->
 
 
 def _costs(sizes: NDArray[np.float64], known: NDArray[np.float64], costs: Sequence[float]) -> NDArray[np.float64]:
-    """FLOPs a sample of encoders of any size: of the blocks by their parameters, of what is around them by the width."""
+    """FLOPs a sample of encoders of any size: the blocks' by their parameters, the rest by the width."""
     terms = [np.stack([np.ones(len(n)), np.sqrt(n), n], axis=1) for n in (known, sizes)]
     return terms[1] @ np.linalg.lstsq(terms[0], np.array(costs), rcond=None)[0]
 
