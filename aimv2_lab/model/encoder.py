@@ -14,7 +14,8 @@ from aimv2_lab.model.layers import Block, FeedForward, Norm, SwiGLU, initialise_
 from aimv2_lab.model.masks import check_prefix_lengths, prefix_mask
 from aimv2_lab.model.patches import check_image_size
 from aimv2_lab.model.pooling import PoolingHead
-from aimv2_lab.model.positions import sincos_positions
+from aimv2_lab.model.positions import sincos_at, sincos_positions
+from aimv2_lab.model.strips import Strips
 from aimv2_lab.recipes import AnyRecipe, EncoderRecipe, TrunkRecipe
 
 
@@ -60,15 +61,24 @@ class VisionEncoder(nn.Module):
         self.head: PoolingHead | None = None
         self._initialise()
 
-    def forward(self, images: Tensor, prefix_lengths: Tensor | None = None, visible: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        images: Tensor,
+        prefix_lengths: Tensor | None = None,
+        visible: Tensor | None = None,
+        strips: Strips | None = None,
+    ) -> Tensor:
         """Features (B, I, D), after the final norm, of normalised float images (B, 3, height, width).
 
         `prefix_lengths` (B,), each in 1 … I-1, hides from patch i every later patch outside its image's prefix; None,
         the choice at inference, lets all patches see each other. `visible` (B, V) names the patches that are computed
-        at all, for masked image modelling, and features are theirs, in that order. Raises ValueError for images whose
-        sides are not a multiple of the patch size or do not fit a learned position table, for prefix lengths out of
-        range, and for both at once.
+        at all, for masked image modelling, and features are theirs, in that order. With `strips`, images
+        (B, 3, patch size, N * patch size) are strips of pictures of many sizes; the features of their padding mean
+        nothing. Raises ValueError for images whose sides are not a multiple of the patch size or do not fit a learned
+        position table, for prefix lengths out of range, and for visible beside one of the others.
         """
+        if strips is not None and visible is None:
+            return self.norm(self._last_of_strips(images, prefix_lengths, strips))
         if visible is not None:
             if prefix_lengths is not None:
                 raise ValueError("prefix_lengths beside visible: patches are hidden by one of them, not by both")
@@ -101,6 +111,32 @@ class VisionEncoder(nn.Module):
             stream = block(stream)
         return stream
 
+    def strip_stream(self, images: Tensor, strips: Strips, prefix_lengths: Tensor | None = None) -> Iterator[Tensor]:
+        """`residual_stream` of pictures of many sizes, in strips, each in a row of its own."""
+        stream = self._embed_strips(images, strips)
+        if prefix_lengths is not None:
+            check_prefix_lengths(prefix_lengths, len(images), strips.patch_counts)
+        mask = strips.mask(prefix_lengths, stream.shape[1])
+        yield stream
+        for block in self.blocks:
+            stream = block(stream, mask)
+            yield stream
+
+    def _last_of_strips(self, images: Tensor, prefix_lengths: Tensor | None, strips: Strips) -> Tensor:
+        """The residual stream (B, N, D) behind the last block, of strips, in rows of their own or packed."""
+        rows = strips.encoder_rows
+        if rows is None:
+            for stream in self.strip_stream(images, strips, prefix_lengths):
+                last = stream
+            return last
+        if prefix_lengths is not None:
+            check_prefix_lengths(prefix_lengths, len(images), strips.patch_counts)
+        packed = rows.pack(self._embed_strips(images, strips))
+        mask = rows.mask(strips.patch_counts if prefix_lengths is None else prefix_lengths)
+        for block in self.blocks:
+            packed = block(packed, mask)
+        return rows.unpack(packed, len(images))
+
     def hidden_states(self, images: Tensor, prefix_lengths: Tensor | None = None) -> list[Tensor]:
         """The whole residual stream: entry 0 enters block 0, entry i leaves block i-1, counting from 0."""
         return list(self.residual_stream(images, prefix_lengths))
@@ -129,6 +165,19 @@ class VisionEncoder(nn.Module):
         tokens = rearrange(self.patch_projection(images), "b d rows columns -> b (rows columns) d")
         tokens = tokens.to(self.patch_projection.weight.dtype)  # autocast left them bfloat16; the stream is not
         return self.patch_norm(tokens) + self._positions(rows, columns, tokens)
+
+    def _embed_strips(self, images: Tensor, strips: Strips) -> Tensor:
+        """Patch tokens (B, N, D) with each picture's own positions; raises ValueError for a position table."""
+        if self.positions is not None:
+            raise ValueError(
+                f"strips of pictures of many sizes need sine-cosine positions; this encoder has a table for "
+                f"{self.recipe.image_size} x {self.recipe.image_size}: build one with positions='sincos'"
+            )
+        self._grid(images)
+        tokens = rearrange(self.patch_projection(images), "b d 1 patches -> b patches d")
+        tokens = tokens.to(self.patch_projection.weight.dtype)  # as in `embed`
+        x, y = strips.coordinates(tokens.shape[1])
+        return self.patch_norm(tokens) + sincos_at(x, y, tokens.shape[-1]).to(tokens.dtype)
 
     def _grid(self, images: Tensor) -> tuple[int, int]:
         """(rows, columns) of patches, or ValueError for images this encoder cannot read."""

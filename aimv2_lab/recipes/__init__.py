@@ -20,6 +20,7 @@ from aimv2_lab.recipes.masked_image import MaskedDecoderRecipe, MaskedImageRecip
 from aimv2_lab.recipes.presets import PRESETS, recipe
 from aimv2_lab.recipes.pretraining import AIMv1Recipe, Recipe
 from aimv2_lab.recipes.published import PAPER_DECODER
+from aimv2_lab.recipes.resolution import ResolutionRecipe
 from aimv2_lab.recipes.rivals import RIVALS, Rival, RivalRecipe, rival
 from aimv2_lab.recipes.training import EngineRecipe, OptimizerName, TrainingRecipe
 
@@ -50,6 +51,7 @@ __all__ = [
     "PixelTarget",
     "PretrainingRecipe",
     "Recipe",
+    "ResolutionRecipe",
     "Rival",
     "RivalRecipe",
     "TextTowerRecipe",

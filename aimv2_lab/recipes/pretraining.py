@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from aimv2_lab.recipes.data import CLASSES, IMAGENET_MEAN, IMAGENET_STD, DataRecipe
 from aimv2_lab.recipes.decoder import DecoderRecipe, ObjectiveRecipe, PixelHeadRecipe
 from aimv2_lab.recipes.encoder import EncoderRecipe, TrunkRecipe
+from aimv2_lab.recipes.resolution import ResolutionRecipe, check_native
 from aimv2_lab.recipes.training import EngineRecipe, TrainingRecipe
 from aimv2_lab.recipes.writing import Writable, check_precision
 
@@ -22,9 +23,11 @@ class Recipe(Writable):
     data: DataRecipe = field(default_factory=DataRecipe)
     training: TrainingRecipe = field(default_factory=TrainingRecipe)
     engine: EngineRecipe = field(default_factory=EngineRecipe)
+    resolution: ResolutionRecipe = field(default_factory=ResolutionRecipe)
 
     def __post_init__(self) -> None:
         check_precision(self.training, self.engine)
+        check_native(self.resolution, self.encoder, self.training, self.objective.parallel_share)
         if not self.text_tokens:
             _check_pictures_alone(self.data.tokenizer, self.objective, "a decoder with text_tokens = 0")
             return
