@@ -15,7 +15,14 @@ from aimv2_lab.recipes.decoder import DecoderRecipe, EncoderAttention, Objective
 from aimv2_lab.recipes.distillation import DistillationRecipe
 from aimv2_lab.recipes.encoder import EncoderRecipe, TrunkRecipe
 from aimv2_lab.recipes.finetuning import FinetuneRecipe
-from aimv2_lab.recipes.kinds import AdditiveRecipe, AnyRecipe, PretrainingRecipe, any_recipe_from_json, differences
+from aimv2_lab.recipes.kinds import (
+    AdditiveRecipe,
+    AnyRecipe,
+    PretrainingRecipe,
+    any_recipe_from_json,
+    differences,
+    is_native,
+)
 from aimv2_lab.recipes.masked_image import MaskedDecoderRecipe, MaskedImageRecipe
 from aimv2_lab.recipes.presets import PRESETS, recipe
 from aimv2_lab.recipes.pretraining import AIMv1Recipe, Recipe
@@ -59,6 +66,7 @@ __all__ = [
     "TrunkRecipe",
     "any_recipe_from_json",
     "differences",
+    "is_native",
     "recipe",
     "rival",
 ]

@@ -26,7 +26,15 @@ from aimv2_lab.model.classifier import Classifier
 from aimv2_lab.model.distillation import Distillation
 from aimv2_lab.model.models import AnyModel, model_of
 from aimv2_lab.model.two_towers import TwoTowers
-from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe, ContrastiveRecipe, DistillationRecipe, FinetuneRecipe, Recipe
+from aimv2_lab.recipes import (
+    AIMv1Recipe,
+    AnyRecipe,
+    ContrastiveRecipe,
+    DistillationRecipe,
+    FinetuneRecipe,
+    Recipe,
+    is_native,
+)
 from aimv2_lab.training.beginnings import begin, freeze
 from aimv2_lab.training.engine import Engine, LocalEngine, pick_device
 from aimv2_lab.training.feed import Feed
@@ -113,7 +121,7 @@ def open_data(recipe: AnyRecipe, run: Path | None = None) -> RunData:
 def _dataset(
     source: MixedSource, tokenizer: CaptionTokenizer | ClassTokenizer | None, recipe: AnyRecipe, training: bool
 ) -> PairDataset:
-    if isinstance(recipe, Recipe) and recipe.resolution.native:
+    if is_native(recipe):
         return NativeDataset(source, tokenizer, recipe, training)
     return PairDataset(source, tokenizer, recipe, training)
 

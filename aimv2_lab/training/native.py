@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from aimv2_lab.data.native.batch import NativeBatch
-from aimv2_lab.model.objective import LossCounts, Losses, caption_losses, counted_outputs, pixel_errors, text_errors
+from aimv2_lab.model.objective import LossCounts, Losses, caption_losses, counted_outputs, pixel_errors
 from aimv2_lab.model.strips import Strips, lay_rows
 from aimv2_lab.recipes import Recipe
 from aimv2_lab.training.engine import Predictor

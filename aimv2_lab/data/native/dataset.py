@@ -87,11 +87,15 @@ def native_batches(
 
     Rank r of R has of B pictures those from floor(B r / R) to floor(B (r + 1) / R): consecutive, and one more on some
     ranks than on others where B is no multiple of R. So what a step holds depends on (seed, step) alone. Raises
-    ValueError where training.batch_size is not a multiple of `world_size`, and what `batches` does as it is read.
+    ValueError where training.batch_size is not a multiple of `world_size` x training.micro_batch_size, because some
+    micro-batch might then be empty, and what `batches` does as it is read.
     """
-    nominal = dataset.recipe.training.batch_size
-    if nominal % world_size or not 0 <= rank < world_size:
-        raise ValueError(f"batch size {nominal} cannot be cut into {world_size} equal parts (rank {rank})")
+    nominal, micro = dataset.recipe.training.batch_size, dataset.recipe.training.micro_batch_size
+    if nominal % (world_size * micro) or not 0 <= rank < world_size:
+        raise ValueError(
+            f"training.batch_size = {nominal} cannot be cut into {world_size} ranks (this is {rank}) x "
+            f"training.micro_batch_size = {micro}"
+        )
 
     def positions(step: int) -> range:
         first, images = dataset.areas.first(first_step + step), dataset.areas.images(first_step + step)
