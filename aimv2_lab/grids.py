@@ -27,17 +27,17 @@ def fitted_grid(width: int, height: int, area: int) -> tuple[int, int]:
     return min(grids, key=lambda grid: (round(_distortion(grid, ratio), 9), -grid[0] * grid[1], grid))
 
 
-def whole_grid(width: int, height: int, patch_size: int, most: int = MOST_PATCHES) -> tuple[int, int]:
+def whole_grid(width: int, height: int, patch_size: int, most: int | None = None) -> tuple[int, int]:
     """(rows, columns) of the patches that a picture in pixels is resized to for inference.
 
     Each side goes to the nearest multiple of the patch size, at least one, and what is half way up; a picture that then
     has more than `most` patches is fitted into them. Nothing is cut off. Raises ValueError as `fitted_grid` does.
     Source: our choice.
     """
-    for name, value in (("width", width), ("height", height), ("patch_size", patch_size), ("most", most)):
+    for name, value in (("width", width), ("height", height), ("patch_size", patch_size)):
         check_range(name, value, 1)
     rows, columns = (max((2 * side + patch_size) // (2 * patch_size), 1) for side in (height, width))
-    return (rows, columns) if rows * columns <= most else fitted_grid(width, height, most)
+    return (rows, columns) if most is None or rows * columns <= most else fitted_grid(width, height, most)
 
 
 def _distortion(grid: tuple[int, int], ratio: float) -> float:

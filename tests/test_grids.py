@@ -47,7 +47,7 @@ def test_whole_patches_are_the_nearest_and_at_most_so_many() -> None:
     assert whole_grid(21, 20, 14) == (1, 2)  # half goes up
     assert whole_grid(3, 500, 14) == (36, 1)
     assert whole_grid(896, 896, 14) == (64, 64)
-    rows, columns = whole_grid(6000, 4000, 14)
+    rows, columns = whole_grid(6000, 4000, 14, MOST_PATCHES)
     assert rows * columns <= MOST_PATCHES and abs(columns / rows - 1.5) < 0.05
     assert whole_grid(100, 100, 10, most=9) == (3, 3)
 

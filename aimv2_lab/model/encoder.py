@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import torch
 from einops import rearrange
@@ -15,6 +15,7 @@ from aimv2_lab.model.masks import check_prefix_lengths, prefix_mask
 from aimv2_lab.model.patches import check_image_size
 from aimv2_lab.model.pooling import PoolingHead
 from aimv2_lab.model.positions import sincos_at, sincos_positions
+from aimv2_lab.model.sizes import alike, strips_of, whole_patches
 from aimv2_lab.model.strips import Strips
 from aimv2_lab.recipes import AnyRecipe, EncoderRecipe, TrunkRecipe
 
@@ -141,22 +142,45 @@ class VisionEncoder(nn.Module):
         """The whole residual stream: entry 0 enters block 0, entry i leaves block i-1, counting from 0."""
         return list(self.residual_stream(images, prefix_lengths))
 
-    def features(self, images: Tensor, layer: int | None = None, normed: bool = True) -> Features:
+    @overload
+    def features(self, images: Tensor, layer: int | None = None, normed: bool = True) -> Features: ...
+    @overload
+    def features(self, images: Sequence[Tensor], layer: int | None = None, normed: bool = True) -> list[Features]: ...
+    def features(
+        self, images: Tensor | Sequence[Tensor], layer: int | None = None, normed: bool = True
+    ) -> Features | list[Features]:
         """A layer's features, as a map and pooled, of normalised images (B, 3, height, width) seen whole.
 
-        `layer` counts as in `hidden_states`, 0 … depth, and None is the last; later blocks are not computed. `normed`
-        applies the final norm, to any layer. The pooling head reads the last layer, normed. Raises ValueError for a
-        layer that is not there, and what `forward` does.
+        Of a list of images (3, height, width), each of its own size, it is a list of such, each with B = 1: computed
+        together where sizes are alike, equal to one by one. Sides that are no multiple of the patch size are resized as
+        `whole_patches` does. `layer` counts as in `hidden_states`, 0 … depth, and None is the last; later blocks are
+        not computed. `normed` applies the final norm, to any layer. The pooling head reads the last layer, normed.
+        Raises ValueError for a layer that is not there, and what `forward` does.
         """
-        depth = len(self.blocks)
-        layer = depth if layer is None else layer
-        if not 0 <= layer <= depth:
-            raise ValueError(f"layer = {layer}; this encoder has 0 (what enters the first block) … {depth}")
-        (stream,) = islice(self.residual_stream(images), layer, layer + 1)
+        layer = len(self.blocks) if layer is None else layer
+        if not 0 <= layer <= len(self.blocks):
+            raise ValueError(f"layer = {layer}; this encoder has 0 (what enters the first block) … {len(self.blocks)}")
+        if isinstance(images, Tensor):
+            (stream,) = islice(self.residual_stream(images), layer, layer + 1)
+            return self._read(stream, self._grid(images), layer, normed)
+        size, found = self.recipe.patch_size, dict[int, Features]()
+        whole = [whole_patches(image, size) for image in images]
+        for group in alike([self._grid(image[None]) for image in whole]):
+            if self.positions is not None:  # which lets one size pass
+                streams = self.residual_stream(torch.stack([whole[number] for number in group]))
+            else:
+                streams = self.strip_stream(*strips_of([whole[number] for number in group], size))
+            (stream,) = islice(streams, layer, layer + 1)
+            for number, tokens in zip(group, stream, strict=True):
+                rows, columns = self._grid(whole[number][None])
+                found[number] = self._read(tokens[None, : rows * columns], (rows, columns), layer, normed)
+        return [found[number] for number in range(len(whole))]
+
+    def _read(self, stream: Tensor, grid: tuple[int, int], layer: int, normed: bool) -> Features:
+        """What `features` says of a residual stream (B, I, D)."""
         tokens = self.norm(stream) if normed else stream
-        rows, columns = self._grid(images)
-        pooled = self.head(tokens) if self.head is not None and normed and layer == depth else None
-        dense = rearrange(tokens, "b (rows columns) d -> b rows columns d", rows=rows, columns=columns)
+        pooled = self.head(tokens) if self.head is not None and normed and layer == len(self.blocks) else None
+        dense = rearrange(tokens, "b (rows columns) d -> b rows columns d", rows=grid[0], columns=grid[1])
         return Features(dense, tokens.mean(dim=1), pooled)
 
     def embed(self, images: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ def test_losses_and_gradients_are_those_of_every_picture_alone(batching: str) ->
         expected = one_by_one(made, batch)
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-8)
         torch.testing.assert_close(
-            gradients(made, found[0]), gradients(made, expected[0]), rtol=1e-4, atol=1e-6 * float(expected[0])
+            gradients(made, found[0]), gradients(made, expected[0]), rtol=1e-4, atol=1e-6 * expected[0].item()
         )
 
 

@@ -83,12 +83,12 @@ def test_every_picture_fits_its_steps_area_in_its_own_ratio() -> None:
 
 
 def test_prefixes_are_uniform_over_the_patches_that_a_picture_has() -> None:
-    batches = parts(native_dataset({"training.batch_size": 512, "training.micro_batch_size": 4}), 20)
+    batches = parts(native_dataset({"training.batch_size": 128}), 12)
     lengths = torch.cat([batch.prefix_lengths for batch in batches])
     counts = torch.cat([batch.patch_counts for batch in batches])
     assert bool(((lengths >= 1) & (lengths < counts)).all())
     share = ((lengths - 0.5) / (counts - 1)).double()
-    assert abs(float(share.mean()) - 0.5) < 0.02
+    assert abs(float(share.mean()) - 0.5) < 0.03
     assert bool((lengths[counts == 6].unique() == torch.arange(1, 6)).all())
     assert batches[0].counted_patches(9) == int((counts - lengths)[: len(batches[0])].sum())
 
@@ -105,7 +105,8 @@ def test_a_strip_holds_the_picture_patch_by_patch() -> None:
     (batch,) = parts(dataset, 1)
     for row in range(len(batch)):
         pair = dataset.source[int(batch.keys[row].removeprefix("pair-"))]
-        true = np.asarray(decode_image(pair.image, "").resize(image_of(batch, row).shape[:0:-1], 3), float)
+        _, height, width = image_of(batch, row).shape
+        true = np.asarray(decode_image(pair.image, "").resize((width, height), 3)).astype(float)
         levels = 255 * (image_of(batch, row).numpy() * np.array(NATIVE.data.std)[:, None, None])
         found = levels + 255 * np.array(NATIVE.data.mean)[:, None, None]
         assert np.abs(found - true.transpose(2, 0, 1)).mean() < 1.5
