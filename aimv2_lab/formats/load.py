@@ -123,7 +123,8 @@ def load_preprocessing(
     """What pictures go through on their way to the encoder that `load_encoder` gives for the same arguments.
 
     Of our own checkpoints it is the view of evaluation with the mean and deviation of training, and all of a picture at
-    its own size where training was at native resolution; of directories what they say. Raises FileNotFoundError where nothing says it, and ValueError for settings that are not read.
+    its own size where training was at native resolution; of directories what they say. Raises FileNotFoundError where
+    nothing says it, and ValueError for settings that are not read.
     """
     place = _place(path, revision, cache_dir)
     if _is_ours(place):
