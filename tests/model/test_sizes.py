@@ -51,7 +51,7 @@ def test_some_are_computed_together_and_padding_reaches_nothing(monkeypatch: pyt
         return stream(self, images, *others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(VisionEncoder, "strip_stream", noted)
-    images = [image(*grid) for grid in ((4, 5), (5, 4), (4, 4), (9, 9), (3, 6))]
+    images = [image(*grid) for grid in ((4, 10), (10, 4), (3, 13), (9, 9), (19, 2))]
     found = encoder.features(images)
     assert batches == [1, 4]
 
