@@ -57,7 +57,7 @@ def test_the_ranks_parts_are_the_whole_batch_in_order(ranks: int) -> None:
         assert {part.stands_for for part in of_ranks} == {16 // ranks}
         assert [one for part in of_ranks for one in part.replaced] == [*batch.replaced]
     assert any(batch.replaced for batch in whole)
-    assert any(len(batch) % ranks == ranks - 1 for batch in whole)
+    assert any(len(batch) % ranks > ranks // 2 - 1 for batch in whole)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
