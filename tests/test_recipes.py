@@ -47,7 +47,8 @@ AIMV1 = {
 
 
 def test_the_presets_are_four_small_ones_and_every_published_size_and_resolution() -> None:
-    assert sorted(PRESETS) == sorted(["tiny", "tiny-96", "small", "aim-tiny", *PUBLISHED, *AIMV1])
+    small = ["tiny", "tiny-96", "tiny-native", "small", "aim-tiny"]
+    assert sorted(PRESETS) == sorted([*small, *PUBLISHED, "aimv2-large-native", *AIMV1])
     assert all(preset.name == name for name, preset in PRESETS.items())
     assert aimv2_lab.recipe("tiny") is recipe("tiny")
 
@@ -81,6 +82,16 @@ def test_the_published_training(name: str) -> None:
     assert data.mean == (0.48145466, 0.4578275, 0.40821073)
     assert data.std == (0.26862954, 0.26130258, 0.27577711)
     assert data.tokenizer == "google/siglip-base-patch16-224"
+
+
+def test_the_native_one_is_the_large_one_with_areas_and_without_a_table() -> None:
+    native, large = recipe("aimv2-large-native"), recipe("aimv2-large-224")
+    assert set(differences(large, native)) == {"name", "encoder.positions", "resolution.batching"}
+    assert (native.encoder.positions, native.resolution.batching) == ("sincos", "padded")
+    assert native.resolution.area_exponents == (7.0, 12.0) and native.resolution.padding == "masked"
+    with torch.device("meta"):
+        encoder = model_of(native).encoder
+    assert sum(weight.numel() for weight in encoder.parameters()) == 308_935_680  # the released checkpoint's
 
 
 @pytest.mark.parametrize("name", AIMV1)

@@ -100,6 +100,10 @@ class PairDataset(Dataset[Sample]):
         """How many of the first `samples` samples of the run come from each source, by its name."""
         return dict(zip(self.source.names, self.order.counts(samples), strict=True))
 
+    def samples_before(self, step: int) -> int:
+        """How many samples the steps before this one hold."""
+        return step * self.recipe.training.batch_size
+
     def __getitem__(self, global_position: int) -> Sample:
         place = self.order.place(global_position)
         name, pairs = self.source.names[place.source], len(self.source.parts[place.source])
@@ -107,7 +111,7 @@ class PairDataset(Dataset[Sample]):
         replacements = None
         while len(damaged) < REPLACEMENT_TRIES:
             try:
-                sample = self._sample(place)
+                sample = self._sample(place, global_position)
             except DamagedPair as damage:
                 damaged.append(damage)
                 replacements = replacements or self._draws(place, "replacement")
@@ -125,7 +129,7 @@ class PairDataset(Dataset[Sample]):
     def _draws(self, place: Place, stream: Stream) -> np.random.Generator:
         return sample_generator(self.seed, place.epoch, place.position, stream, place.source)
 
-    def _sample(self, place: Place) -> Sample:
+    def _sample(self, place: Place, global_position: int) -> Sample:
         """The pair at a place, seen as its epoch and position say; raises DamagedPair."""
         draws = partial(self._draws, place)
         pair = self.source.pair(place.source, place.row)
@@ -185,20 +189,14 @@ def draw_prefix_length(attention: EncoderAttention, patches: int, generator: np.
 class _PositionSampler(Sampler[list[int]]):
     """One rank's positions of every batch."""
 
-    def __init__(self, first: int, batch_size: int, rank_batch_size: int, steps: int) -> None:
-        self.first, self.batch_size, self.rank_batch_size, self.steps = (
-            first,
-            batch_size,
-            rank_batch_size,
-            steps,
-        )
+    def __init__(self, positions: Callable[[int], range], steps: int) -> None:
+        self.positions, self.steps = positions, steps
 
     def __len__(self) -> int:
         return self.steps
 
     def __iter__(self) -> Iterator[list[int]]:
-        starts = (self.first + step * self.batch_size for step in range(self.steps))
-        return (list(range(start, start + self.rank_batch_size)) for start in starts)
+        return (list(self.positions(step)) for step in range(self.steps))
 
 
 class _Batches(Dataset["Batch | Exception"]):
@@ -249,11 +247,22 @@ def batches(
     if batch_size < 1 or batch_size % world_size or not 0 <= rank < world_size:
         raise ValueError(f"batch size {batch_size} cannot be cut into {world_size} equal parts (rank {rank})")
     rank_batch_size = batch_size // world_size
-    positions = _PositionSampler(start_position + rank * rank_batch_size, batch_size, rank_batch_size, steps)
+    first = start_position + rank * rank_batch_size
+
+    def positions(step: int) -> range:
+        return range(first + step * batch_size, first + step * batch_size + rank_batch_size)
+
+    return loaded(dataset, positions, steps, workers, pinned=pinned)
+
+
+def loaded(
+    dataset: PairDataset, positions: Callable[[int], range], steps: int, workers: int, *, pinned: bool
+) -> Iterator[Batch]:
+    """Batches of the positions that this rank has at step 0, 1, … of `steps`; see `batches`."""
     loader = DataLoader(
         _Batches(dataset),
         batch_size=None,  # a batch is an item
-        sampler=positions,
+        sampler=_PositionSampler(positions, steps),
         num_workers=workers,
         worker_init_fn=prepare_worker,
         pin_memory=pinned,

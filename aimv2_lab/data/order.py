@@ -15,7 +15,7 @@ import numpy as np
 
 Sizes = Sequence[int] | np.ndarray
 Stream = Literal[
-    "order", "shards", "mixture", "caption", "crop", "prefix", "parallel", "mask", "replacement", "augmentation"
+    "order", "shards", "mixture", "caption", "crop", "prefix", "parallel", "mask", "replacement", "augmentation", "area"
 ]
 
 ORDER_VERSION = 1  # raised whenever the same sources, weights and seed give another order or other draws than before

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from aimv2_lab.data.transforms import PixelScale, channels_first, normalise
 from aimv2_lab.fields import check_range
+from aimv2_lab.grids import MOST_PATCHES, whole_grid
 from aimv2_lab.recipes import DataRecipe
 
 LONG = 16  # times the shortest side; longer pictures are not enlarged whole
@@ -20,9 +21,11 @@ class Preprocessing:
     """From any picture to what an encoder takes, nothing in it random.
 
     The shortest side becomes `shortest_side` pixels (bicubic, antialiased; None: as it is), the middle of `crop` x
-    `crop` is kept (None: all, cut at the right and bottom to multiples of `multiple`, as a patch convolution reads it),
-    and the channels of 0 … 1 are normalised by `mean` and `std`. Source: the processors of the released checkpoints,
-    whose native one neither resizes nor crops. Raises ValueError for a crop larger than what it is cut from.
+    `crop` is kept (None: all), and the channels of 0 … 1 are normalised by `mean` and `std`. Where all is kept, patches
+    of `multiple` pixels cover it: each side is resized to the nearest multiple, and together to at most 4,096 patches,
+    as `whole_grid` says. Source: the processors of the released checkpoints, whose native one neither resizes nor
+    crops, so that its model loses what does not fill a patch; that nothing is lost here is our choice. Raises
+    ValueError for a crop larger than what it is cut from.
     """
 
     mean: tuple[float, float, float]
@@ -58,13 +61,14 @@ def central_picture(
     rgb = image.convert("RGB")
     short = min(rgb.size)
     resized = rgb.size if shortest_side is None else tuple(shortest_side * side // short for side in rgb.size)
-    sides = [crop or side // multiple * multiple for side in resized]
+    if crop is None and multiple > 1:
+        rows, columns = whole_grid(resized[0], resized[1], multiple, MOST_PATCHES)
+        resized = (columns * multiple, rows * multiple)
+    sides = [crop or side for side in resized]
     if any(not 0 < side <= whole for side, whole in zip(sides, resized, strict=True)):
-        raise ValueError(
-            f"a picture of {rgb.width} x {rgb.height} is too small for {crop or multiple} pixels a side; enlarge it"
-        )
+        raise ValueError(f"a picture of {rgb.width} x {rgb.height} is too small for {crop} pixels a side; enlarge it")
     # Down to the pixel, as transformers' processors round; torchvision rounds to the nearest.
-    left, top = ((whole - side) // 2 if crop else 0 for side, whole in zip(sides, resized, strict=True))
+    left, top = ((whole - side) // 2 for side, whole in zip(sides, resized, strict=True))
     box = (left, top, left + sides[0], top + sides[1])
     return channels_first(np.asarray(_resized_part(rgb, (resized[0], resized[1]), box)))
 

@@ -68,16 +68,16 @@ def training_picture(
     left, top, right, bottom = random_resized_crop_box(
         width, height, data_recipe.crop_scale, data_recipe.crop_ratio, generator
     )
-    view = _resized(pixels[top:bottom, left:right], size)
+    view = resized(pixels[top:bottom, left:right], (size, size))
     return channels_first(view[:, ::-1] if flipped else view)
 
 
-def _resized(pixels: np.ndarray, size: int) -> np.ndarray:
-    """The same 8-bit pixels (height, width, 3) as (size, size, 3)."""
-    if pixels.shape[:2] == (size, size):
+def resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The same 8-bit pixels (height, width, 3) in another (height, width), bicubic, antialiased."""
+    if pixels.shape[:2] == size:
         return pixels
     images = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]  # a copy: torch wants to be able to write
-    found = torch.nn.functional.interpolate(images, (size, size), mode="bicubic", antialias=True)
+    found = torch.nn.functional.interpolate(images, size, mode="bicubic", antialias=True)
     return found[0].permute(1, 2, 0).numpy()
 
 

@@ -15,7 +15,7 @@ import tyro
 
 from aimv2_lab.fields import check_range
 from aimv2_lab.launch.command import end_plainly, named_preset
-from aimv2_lab.recipes import PretrainingRecipe
+from aimv2_lab.recipes import PretrainingRecipe, is_native
 from aimv2_lab.training.optimizers.building import check_matrix_optimizer
 from aimv2_lab.training.plan.activations import count_activations
 from aimv2_lab.training.plan.cost import assumed_rate, run_cost
@@ -54,12 +54,17 @@ def plan(options: PlanOptions) -> str:
     """The plan as text.
 
     Raises ValueError for what cannot fit, with the smallest change that does, for batches that cannot be cut over the
-    ranks, for float32, for SOAP and Muon with ZeRO 1 … 3 and for a file of DeepSpeed's settings that contradicts the
-    recipe, and UnknownName for a GPU not in the table.
+    ranks, for float32, for native resolution, for SOAP and Muon with ZeRO 1 … 3 and for a file of DeepSpeed's settings
+    that contradicts the recipe, and UnknownName for a GPU not in the table.
     """
     recipe, gpu, gpus = options.recipe, gpu_of(options.gpu), options.gpus
     if recipe.training.precision != "bfloat16":
         raise ValueError(f"{recipe.name} computes in float32; plans are for --training.precision bfloat16")
+    if is_native(recipe):
+        raise ValueError(
+            f"{recipe.name} has pictures of another size at every step, which are not planned: --resolution.batching "
+            "fixed plans a run with as many patches a step, whose attention takes less than that of large pictures"
+        )
     check_matrix_optimizer(recipe)
     parameters, activations, state = parameter_count(recipe), count_activations(recipe), optimizer_bytes(recipe)
     memory = rank_memory(recipe, gpus, parameters, activations, state)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from aimv2_lab.model.layers import Block, KeyValueCache, initialise_block
+from aimv2_lab.model.strips import Rows
 from aimv2_lab.recipes import DecoderRecipe
 
 
@@ -47,16 +48,18 @@ class MultimodalDecoder(nn.Module):
         self.text_head = nn.Linear(width, recipe.vocabulary, bias=False)
         self._initialise()
 
-    def forward(self, features: Tensor, tokens: Tensor, text_slots: Tensor | None = None) -> Predictions:
+    def forward(
+        self, features: Tensor, tokens: Tensor, text_slots: Tensor | None = None, *, rows: Rows | None = None
+    ) -> Predictions:
         """Predict the next patch from every image slot and the next token from every text slot.
 
         Features (B, I, feature width), tokens (B, T) with T = 0 allowed. Text slot t has seen the image, the start
         vector and tokens before t. `text_slots` (N,) names those of the B * T text slots, row by row, that the text
-        head is wanted for: it is dear, and padding needs none. Raises ValueError for captions longer than the recipe's
-        text tokens.
+        head is wanted for: it is dear, and padding needs none. `rows` leave out padding, of images too, as in `run`.
+        Raises ValueError for captions longer than the recipe's text tokens.
         """
         patches = features.shape[1]
-        hidden = self.run(torch.cat([self.projection(features), self.embed_text(tokens)], dim=1))
+        hidden = self.run(torch.cat([self.projection(features), self.embed_text(tokens)], dim=1), rows=rows)
         text = hidden[:, patches:]
         if text_slots is not None:
             text = text.flatten(0, 1).index_select(0, text_slots)
@@ -70,11 +73,14 @@ class MultimodalDecoder(nn.Module):
         start = self.start.expand(batch, 1, -1)
         return torch.cat([start, self.token_table(tokens[:, :-1])], dim=1)[:, :length] + self.text_positions[:length]
 
-    def run(self, slots: Tensor, caches: list[KeyValueCache] | None = None) -> Tensor:
+    def run(self, slots: Tensor, caches: list[KeyValueCache] | None = None, *, rows: Rows | None = None) -> Tensor:
         """Pass slots (B, T, D) through the causal blocks and the final norm.
 
-        With caches, the first call takes the whole sequence so far and every later call exactly one new slot.
+        With caches, the first call takes the whole sequence so far and every later call exactly one new slot. With
+        rows, the blocks run over the slots in these alone, each seeing its own sequence.
         """
+        if rows is not None:
+            return self._run_rows(slots, rows)
         continues = caches is not None and caches[0].keys is not None
         if continues and slots.shape[1] != 1:
             raise ValueError(
@@ -83,6 +89,12 @@ class MultimodalDecoder(nn.Module):
         for index, block in enumerate(self.blocks):
             slots = block(slots, causal=not continues, cache=caches[index] if caches else None)
         return self.norm(slots)
+
+    def _run_rows(self, slots: Tensor, rows: Rows) -> Tensor:
+        packed, mask = rows.pack(slots), None if rows.single else rows.mask()
+        for block in self.blocks:
+            packed = block(packed, mask, causal=mask is None)
+        return rows.unpack(self.norm(packed), len(slots))
 
     def _initialise(self) -> None:
         """Xavier uniform linears; token table and start vector normal 0.02, text positions 0.01; both heads truncated

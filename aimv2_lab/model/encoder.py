@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import torch
 from einops import rearrange
@@ -14,7 +14,9 @@ from aimv2_lab.model.layers import Block, FeedForward, Norm, SwiGLU, initialise_
 from aimv2_lab.model.masks import check_prefix_lengths, prefix_mask
 from aimv2_lab.model.patches import check_image_size
 from aimv2_lab.model.pooling import PoolingHead
-from aimv2_lab.model.positions import sincos_positions
+from aimv2_lab.model.positions import sincos_at, sincos_positions
+from aimv2_lab.model.sizes import alike, strips_of, whole_patches
+from aimv2_lab.model.strips import Strips
 from aimv2_lab.recipes import AnyRecipe, EncoderRecipe, TrunkRecipe
 
 
@@ -60,15 +62,26 @@ class VisionEncoder(nn.Module):
         self.head: PoolingHead | None = None
         self._initialise()
 
-    def forward(self, images: Tensor, prefix_lengths: Tensor | None = None, visible: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        images: Tensor,
+        prefix_lengths: Tensor | None = None,
+        visible: Tensor | None = None,
+        strips: Strips | None = None,
+    ) -> Tensor:
         """Features (B, I, D), after the final norm, of normalised float images (B, 3, height, width).
 
         `prefix_lengths` (B,), each in 1 … I-1, hides from patch i every later patch outside its image's prefix; None,
         the choice at inference, lets all patches see each other. `visible` (B, V) names the patches that are computed
         at all, for masked image modelling, or all in another order; features, and the prefix, are then in that order.
-        Raises ValueError for images whose sides are not a multiple of the patch size or do not fit a learned position
-        table, and for prefix lengths out of range.
+        With `strips`, images (B, 3, patch size, N * patch size) are strips of pictures of many sizes; the features of
+        their padding mean nothing. Raises ValueError for images whose sides are not a multiple of the patch size or do
+        not fit a learned position table, for prefix lengths out of range, and for visible beside strips.
         """
+        if strips is not None:
+            if visible is not None:
+                raise ValueError("visible beside strips: patches of pictures of many sizes are all computed, in order")
+            return self.norm(self._last_of_strips(images, prefix_lengths, strips))
         if visible is not None:
             return self.norm(self._visible_stream(images, prefix_lengths, visible))
         for stream in self.residual_stream(images, prefix_lengths):
@@ -96,26 +109,75 @@ class VisionEncoder(nn.Module):
             stream = block(stream, mask)
         return stream
 
+    def strip_stream(self, images: Tensor, strips: Strips, prefix_lengths: Tensor | None = None) -> Iterator[Tensor]:
+        """`residual_stream` of pictures of many sizes, in strips, each in a row of its own."""
+        stream = self._embed_strips(images, strips)
+        if prefix_lengths is not None:
+            check_prefix_lengths(prefix_lengths, len(images), strips.patch_counts)
+        mask = strips.mask(prefix_lengths, stream.shape[1])
+        yield stream
+        for block in self.blocks:
+            stream = block(stream, mask)
+            yield stream
+
+    def _last_of_strips(self, images: Tensor, prefix_lengths: Tensor | None, strips: Strips) -> Tensor:
+        """The residual stream (B, N, D) behind the last block, of strips, in rows of their own or packed."""
+        rows = strips.encoder_rows
+        if rows is None:
+            for stream in self.strip_stream(images, strips, prefix_lengths):
+                last = stream
+            return last
+        if prefix_lengths is not None:
+            check_prefix_lengths(prefix_lengths, len(images), strips.patch_counts)
+        packed = rows.pack(self._embed_strips(images, strips))
+        mask = rows.mask(strips.patch_counts if prefix_lengths is None else prefix_lengths)
+        for block in self.blocks:
+            packed = block(packed, mask)
+        return rows.unpack(packed, len(images))
+
     def hidden_states(self, images: Tensor, prefix_lengths: Tensor | None = None) -> list[Tensor]:
         """The whole residual stream: entry 0 enters block 0, entry i leaves block i-1, counting from 0."""
         return list(self.residual_stream(images, prefix_lengths))
 
-    def features(self, images: Tensor, layer: int | None = None, normed: bool = True) -> Features:
+    @overload
+    def features(self, images: Tensor, layer: int | None = None, normed: bool = True) -> Features: ...
+    @overload
+    def features(self, images: Sequence[Tensor], layer: int | None = None, normed: bool = True) -> list[Features]: ...
+    def features(
+        self, images: Tensor | Sequence[Tensor], layer: int | None = None, normed: bool = True
+    ) -> Features | list[Features]:
         """A layer's features, as a map and pooled, of normalised images (B, 3, height, width) seen whole.
 
-        `layer` counts as in `hidden_states`, 0 … depth, and None is the last; later blocks are not computed. `normed`
-        applies the final norm, to any layer. The pooling head reads the last layer, normed. Raises ValueError for a
-        layer that is not there, and what `forward` does.
+        Of a list of images (3, height, width), each of its own size, it is a list of such, each with B = 1: computed
+        together where sizes are alike, equal to one by one. Sides that are no multiple of the patch size are resized as
+        `whole_patches` does. `layer` counts as in `hidden_states`, 0 … depth, and None is the last; later blocks are
+        not computed. `normed` applies the final norm, to any layer. The pooling head reads the last layer, normed.
+        Raises ValueError for a layer that is not there, and what `forward` does.
         """
-        depth = len(self.blocks)
-        layer = depth if layer is None else layer
-        if not 0 <= layer <= depth:
-            raise ValueError(f"layer = {layer}; this encoder has 0 (what enters the first block) … {depth}")
-        (stream,) = islice(self.residual_stream(images), layer, layer + 1)
+        layer = len(self.blocks) if layer is None else layer
+        if not 0 <= layer <= len(self.blocks):
+            raise ValueError(f"layer = {layer}; this encoder has 0 (what enters the first block) … {len(self.blocks)}")
+        if isinstance(images, Tensor):
+            (stream,) = islice(self.residual_stream(images), layer, layer + 1)
+            return self._read(stream, self._grid(images), layer, normed)
+        size, found = self.recipe.patch_size, dict[int, Features]()
+        whole = [whole_patches(image, size) for image in images]
+        for group in alike([self._grid(image[None]) for image in whole]):
+            if self.positions is not None:  # which lets one size pass
+                streams = self.residual_stream(torch.stack([whole[number] for number in group]))
+            else:
+                streams = self.strip_stream(*strips_of([whole[number] for number in group], size))
+            (stream,) = islice(streams, layer, layer + 1)
+            for number, tokens in zip(group, stream, strict=True):
+                rows, columns = self._grid(whole[number][None])
+                found[number] = self._read(tokens[None, : rows * columns], (rows, columns), layer, normed)
+        return [found[number] for number in range(len(whole))]
+
+    def _read(self, stream: Tensor, grid: tuple[int, int], layer: int, normed: bool) -> Features:
+        """What `features` says of a residual stream (B, I, D)."""
         tokens = self.norm(stream) if normed else stream
-        rows, columns = self._grid(images)
-        pooled = self.head(tokens) if self.head is not None and normed and layer == depth else None
-        dense = rearrange(tokens, "b (rows columns) d -> b rows columns d", rows=rows, columns=columns)
+        pooled = self.head(tokens) if self.head is not None and normed and layer == len(self.blocks) else None
+        dense = rearrange(tokens, "b (rows columns) d -> b rows columns d", rows=grid[0], columns=grid[1])
         return Features(dense, tokens.mean(dim=1), pooled)
 
     def embed(self, images: Tensor) -> Tensor:
@@ -124,6 +186,19 @@ class VisionEncoder(nn.Module):
         tokens = rearrange(self.patch_projection(images), "b d rows columns -> b (rows columns) d")
         tokens = tokens.to(self.patch_projection.weight.dtype)  # autocast left them bfloat16; the stream is not
         return self.patch_norm(tokens) + self._positions(rows, columns, tokens)
+
+    def _embed_strips(self, images: Tensor, strips: Strips) -> Tensor:
+        """Patch tokens (B, N, D) with each picture's own positions; raises ValueError for a position table."""
+        if self.positions is not None:
+            raise ValueError(
+                f"strips of pictures of many sizes need sine-cosine positions; this encoder has a table for "
+                f"{self.recipe.image_size} x {self.recipe.image_size}: build one with positions='sincos'"
+            )
+        self._grid(images)
+        tokens = rearrange(self.patch_projection(images), "b d 1 patches -> b patches d")
+        tokens = tokens.to(self.patch_projection.weight.dtype)  # as in `embed`
+        x, y = strips.coordinates(tokens.shape[1])
+        return self.patch_norm(tokens) + sincos_at(x, y, tokens.shape[-1]).to(tokens.dtype)
 
     def _grid(self, images: Tensor) -> tuple[int, int]:
         """(rows, columns) of patches, or ValueError for images this encoder cannot read."""

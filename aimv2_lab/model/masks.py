@@ -36,8 +36,9 @@ def parallel_mask(parallel: Tensor, patches: int, tokens: int) -> Tensor:
     return (causal_mask(slots, parallel.device) | (parallel[:, None, None] & among_text))[:, None]
 
 
-def check_prefix_lengths(prefix_lengths: Tensor, batch: int, patches: int) -> None:
-    """Raise ValueError unless there is one whole prefix length in 1 … I-1 per image.
+def check_prefix_lengths(prefix_lengths: Tensor, batch: int, patches: int | Tensor) -> None:
+    """Raise ValueError unless there is one whole prefix length in 1 … I-1 per image, where I is the same for all or
+    each image's own (B,).
 
     Values on an accelerator are checked there, without waiting for them: an assertion fails the kernel instead.
     """
@@ -51,10 +52,12 @@ def check_prefix_lengths(prefix_lengths: Tensor, batch: int, patches: int) -> No
         )
     inside = (prefix_lengths >= 1) & (prefix_lengths < patches)
     if prefix_lengths.device.type != "cpu":
-        torch._assert_async(inside.all(), f"a prefix length lies outside 1 … {patches - 1}")
+        most = "I - 1" if isinstance(patches, Tensor) else patches - 1
+        torch._assert_async(inside.all(), f"a prefix length lies outside 1 … {most}")
         return
     if not inside.all():
         image = int((~inside).nonzero()[0, 0])
+        patches = int(patches[image]) if isinstance(patches, Tensor) else patches
         raise ValueError(
             f"prefix length {int(prefix_lengths[image])} of image {image} lies outside 1 … {patches - 1} ({patches} "
             "patches); for a fully visible image pass prefix_lengths=None"

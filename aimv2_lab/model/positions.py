@@ -31,6 +31,13 @@ def sincos_positions(rows: int, columns: int, width: int, device: torch.device |
     return torch.cat([wave for angle in angles for wave in (angle.sin(), angle.cos())], dim=1).to(torch.float32)
 
 
+def sincos_at(x: Tensor, y: Tensor, width: int) -> Tensor:
+    """The same code (..., width), float32, of patches in columns x and rows y, both (...) int64: bit by bit what
+    `sincos_positions` has there. Raises ValueError as it does."""
+    table = sincos_positions(1, x.shape[-1], width, x.device)[:, : width // 2]  # no coordinate exceeds the patches
+    return torch.cat([table[x], table[y]], dim=-1)
+
+
 def resized_positions(table: Tensor, grid_size: int) -> Tensor:
     """A learned table (I, D) of a square grid for a square grid of another size: (grid_size ** 2, D), float32.
 

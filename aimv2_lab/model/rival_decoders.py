@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from aimv2_lab.model.decoder import MultimodalDecoder, Predictions
 from aimv2_lab.model.masks import parallel_mask
+from aimv2_lab.model.strips import Rows
 from aimv2_lab.recipes import DecoderRecipe, Recipe
 
 
@@ -22,14 +23,16 @@ class PictureDecoder(MultimodalDecoder):
         super().__init__(recipe, feature_width, patch_values)
         del self.start, self.token_table, self.text_positions, self.text_head
 
-    def forward(self, features: Tensor, tokens: Tensor, text_slots: Tensor | None = None) -> Predictions:
+    def forward(
+        self, features: Tensor, tokens: Tensor, text_slots: Tensor | None = None, *, rows: Rows | None = None
+    ) -> Predictions:
         """Predict the next patch from every image slot; tokens must be (B, 0), and so are the logits.
 
         Raises ValueError for captions.
         """
         if tokens.shape[1]:
             raise ValueError(f"this decoder reads no captions, but got {tokens.shape[1]} tokens each; give (B, 0)")
-        pixels = self.pixel_head(self.run(self.projection(features)))
+        pixels = self.pixel_head(self.run(self.projection(features), rows=rows))
         return Predictions(pixels, pixels.new_empty(len(pixels), 0, self.recipe.vocabulary))
 
 
@@ -40,10 +43,12 @@ class CaptionDecoder(MultimodalDecoder):
         super().__init__(recipe, feature_width, patch_values)
         del self.pixel_head
 
-    def forward(self, features: Tensor, tokens: Tensor, text_slots: Tensor | None = None) -> Predictions:
+    def forward(
+        self, features: Tensor, tokens: Tensor, text_slots: Tensor | None = None, *, rows: Rows | None = None
+    ) -> Predictions:
         """Predict the next token from every text slot, as AIMv2's does; pixels are (B, 0, 0)."""
         slots = torch.cat([self.projection(features), self.embed_text(tokens)], dim=1)
-        return self._said(self.run(slots)[:, features.shape[1] :], text_slots)
+        return self._said(self.run(slots, rows=rows)[:, features.shape[1] :], text_slots)
 
     def _said(self, text: Tensor, text_slots: Tensor | None) -> Predictions:
         chosen = text if text_slots is None else text.flatten(0, 1).index_select(0, text_slots)
@@ -65,7 +70,13 @@ class ParallelDecoder(CaptionDecoder):
         nn.init.normal_(self.mask_token, std=0.02)  # as the token table
 
     def forward(
-        self, features: Tensor, tokens: Tensor, text_slots: Tensor | None = None, parallel: Tensor | None = None
+        self,
+        features: Tensor,
+        tokens: Tensor,
+        text_slots: Tensor | None = None,
+        parallel: Tensor | None = None,
+        *,
+        rows: Rows | None = None,
     ) -> Predictions:
         """Predict every token of the captions that `parallel` (B,) names at once, the next one of the others.
 
@@ -73,7 +84,7 @@ class ParallelDecoder(CaptionDecoder):
         (B, T) are not padded to the recipe's text tokens.
         """
         if parallel is None:
-            return super().forward(features, tokens, text_slots)
+            return super().forward(features, tokens, text_slots, rows=rows)
         patches, length = features.shape[1], self.recipe.text_tokens
         if tokens.shape[1] != length:
             raise ValueError(
@@ -96,11 +107,13 @@ class SeparateDecoders(CaptionDecoder):
         super().__init__(recipe, feature_width, patch_values)
         self.pictures = PictureDecoder(recipe, feature_width, patch_values)
 
-    def forward(self, features: Tensor, tokens: Tensor, text_slots: Tensor | None = None) -> Predictions:
+    def forward(
+        self, features: Tensor, tokens: Tensor, text_slots: Tensor | None = None, *, rows: Rows | None = None
+    ) -> Predictions:
         """Predict the next patch from every image slot, and the next token from every text slot, which has seen the
-        features but nothing of the other decoder."""
+        features but nothing of the other decoder. Padding lies behind a picture's patches, so that they see none."""
         pixels = self.pictures(features, tokens[:, :0]).pixels
-        return Predictions(pixels, super().forward(features, tokens, text_slots).logits)
+        return Predictions(pixels, super().forward(features, tokens, text_slots, rows=rows).logits)
 
 
 def decoder_of(recipe: Recipe) -> MultimodalDecoder:

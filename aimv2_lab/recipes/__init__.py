@@ -22,11 +22,19 @@ from aimv2_lab.recipes.decoder import (
 from aimv2_lab.recipes.distillation import DistillationRecipe
 from aimv2_lab.recipes.encoder import EncoderRecipe, TrunkRecipe
 from aimv2_lab.recipes.finetuning import FinetuneRecipe
-from aimv2_lab.recipes.kinds import AdditiveRecipe, AnyRecipe, PretrainingRecipe, any_recipe_from_json, differences
+from aimv2_lab.recipes.kinds import (
+    AdditiveRecipe,
+    AnyRecipe,
+    PretrainingRecipe,
+    any_recipe_from_json,
+    differences,
+    is_native,
+)
 from aimv2_lab.recipes.masked_image import MaskedDecoderRecipe, MaskedImageRecipe
 from aimv2_lab.recipes.presets import PRESETS, recipe
 from aimv2_lab.recipes.pretraining import AIMv1Recipe, Recipe
 from aimv2_lab.recipes.published import PAPER_DECODER
+from aimv2_lab.recipes.resolution import ResolutionRecipe
 from aimv2_lab.recipes.rivals import RIVALS, Rival, RivalRecipe, rival
 from aimv2_lab.recipes.training import EngineRecipe, OptimizerName, TrainingRecipe
 
@@ -58,6 +66,7 @@ __all__ = [
     "PixelTarget",
     "PretrainingRecipe",
     "Recipe",
+    "ResolutionRecipe",
     "Rival",
     "RivalRecipe",
     "TextTowerRecipe",
@@ -65,6 +74,7 @@ __all__ = [
     "TrunkRecipe",
     "any_recipe_from_json",
     "differences",
+    "is_native",
     "recipe",
     "rival",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeGuard
 
 from aimv2_lab.fields import leaves
 from aimv2_lab.recipes.contrastive import ContrastiveRecipe
@@ -32,6 +32,11 @@ def any_recipe_from_json(text: str) -> AnyRecipe:
     values = json.loads(text)
     found = next((kind for name, kind in _KINDS.items() if name in values), Recipe)
     return found.from_json(text)
+
+
+def is_native(recipe: AnyRecipe) -> TypeGuard[Recipe]:
+    """Whether the pictures' sizes differ from step to step: only recipes of AIMv2 have such."""
+    return isinstance(recipe, Recipe) and recipe.resolution.native
 
 
 def differences(old: AnyRecipe, new: AnyRecipe) -> dict[str, tuple[Any, Any]]:

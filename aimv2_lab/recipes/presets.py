@@ -12,7 +12,8 @@ from aimv2_lab.recipes.decoder import DecoderRecipe, PixelHeadRecipe
 from aimv2_lab.recipes.encoder import EncoderRecipe, TrunkRecipe
 from aimv2_lab.recipes.kinds import PretrainingRecipe
 from aimv2_lab.recipes.pretraining import AIMv1Recipe, Recipe
-from aimv2_lab.recipes.published import AIMV1_SIZES, SIZES, published, published_aimv1
+from aimv2_lab.recipes.published import AIMV1_SIZES, SIZES, published, published_aimv1, published_native
+from aimv2_lab.recipes.resolution import ResolutionRecipe
 from aimv2_lab.recipes.training import TrainingRecipe
 
 # Trains on two CPU cores in minutes on the generated world. All sizes and rates are our choice (LOG.md has what was
@@ -48,6 +49,11 @@ _TINY_96 = replace(
         _TINY.training, steps=150, warmup_steps=20, weight_decay=0.0, validate_every=50, checkpoint_every=75
     ),
 )
+# The same at native resolution: 8 to 32 patches a picture, 64 to 16 pictures a step, 512 patches as tiny has, whose
+# pictures are the middle ones. Our choice.
+_TINY_NATIVE = replace(
+    _TINY, name="tiny-native", resolution=ResolutionRecipe(batching="padded", area_exponents=(3.0, 5.0))
+)
 # For real pictures on a CPU or one modest GPU: 112 px, 64 patches. All sizes and rates are our choice.
 _SMALL = Recipe(
     name="small",
@@ -74,10 +80,11 @@ _AIM_TINY = AIMv1Recipe(
     data=replace(_TINY.data, tokenizer="", mean=IMAGENET_MEAN, std=IMAGENET_STD),
     training=replace(_TINY.training, steps=1600, min_lr=0.0, weight_decay=0.05, decay="ordinary"),
 )
-_SHOWN_FIRST: tuple[PretrainingRecipe, ...] = (_TINY, _TINY_96, _SMALL, _AIM_TINY)
+_SHOWN_FIRST: tuple[PretrainingRecipe, ...] = (_TINY, _TINY_96, _TINY_NATIVE, _SMALL, _AIM_TINY)
 PRESETS: dict[str, PretrainingRecipe] = (
     {preset.name: preset for preset in _SHOWN_FIRST}
     | {preset.name: preset for preset in (published(size, px) for size in SIZES for px in (224, 336, 448))}
+    | {preset.name: preset for preset in [published_native("large")]}
     | {preset.name: preset for preset in map(published_aimv1, AIMV1_SIZES)}
 )
 AIMv1Name = Literal["aim-tiny", "aim-600m", "aim-1b", "aim-3b", "aim-7b"]

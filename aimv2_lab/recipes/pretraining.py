@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from aimv2_lab.recipes.data import CLASSES, IMAGENET_MEAN, IMAGENET_STD, DataRecipe
 from aimv2_lab.recipes.decoder import DecoderRecipe, ObjectiveRecipe, PixelHeadRecipe
 from aimv2_lab.recipes.encoder import EncoderRecipe, TrunkRecipe
+from aimv2_lab.recipes.resolution import ResolutionRecipe, check_native
 from aimv2_lab.recipes.training import EngineRecipe, TrainingRecipe
 from aimv2_lab.recipes.writing import Writable, check_precision
 
@@ -26,10 +27,12 @@ class Recipe(Writable):
     data: DataRecipe = field(default_factory=DataRecipe)
     training: TrainingRecipe = field(default_factory=TrainingRecipe)
     engine: EngineRecipe = field(default_factory=EngineRecipe)
+    resolution: ResolutionRecipe = field(default_factory=ResolutionRecipe)
     start: str = ""
 
     def __post_init__(self) -> None:
         check_precision(self.training, self.engine)
+        check_native(self.resolution, self.encoder, self.training, self.objective)
         if self.decoder.separate and (not self.text_tokens or self.objective.target == "none"):
             raise ValueError("decoder.separate = True with one half of the objective: leave it False, one decoder does")
         if self.start and self.data.tokenizer == "captions":

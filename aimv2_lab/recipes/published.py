@@ -9,6 +9,7 @@ from aimv2_lab.recipes.decoder import DecoderRecipe
 from aimv2_lab.recipes.encoder import EncoderRecipe, TrunkRecipe
 from aimv2_lab.recipes.mixtures import ADAPTATION_MIXTURE, AIMV1_MIXTURE, AIMV2_MIXTURE
 from aimv2_lab.recipes.pretraining import AIMv1Recipe, Recipe
+from aimv2_lab.recipes.resolution import ResolutionRecipe
 from aimv2_lab.recipes.training import TrainingRecipe
 
 # Width, depth, heads, SwiGLU hidden width and peak learning rate by encoder size. Base is in the released code only;
@@ -47,6 +48,19 @@ def published(size: str, image_size: int) -> Recipe:
         data = replace(data, mixture=ADAPTATION_MIXTURE)
     encoder = EncoderRecipe(image_size, width, depth, heads, hidden)
     return Recipe(f"aimv2-{size}-{image_size}", encoder, PAPER_DECODER, data=data, training=training)
+
+
+def published_native(size: str) -> Recipe:
+    """A published size at native resolution; the large one is released.
+
+    Stated (paper, section 2.4): an area of 2 to the n patches for every step, n from a normal cut at ±1 and mapped to
+    7 … 12, A times B constant, aspect ratio kept. Released code: sine-cosine positions. Ours, because it is not
+    published: the constant, 8192 x 256 = 2,097,152 patches a step, what pre-training at 224 has; that it is trained
+    from scratch, with that run's data, rate and steps; that n is not rounded and A is; masks for padding.
+    """
+    known = published(size, 224)
+    encoder = replace(known.encoder, positions="sincos")
+    return replace(known, name=f"aimv2-{size}-native", encoder=encoder, resolution=ResolutionRecipe(batching="padded"))
 
 
 # AIM v1's sizes by name: width, depth, heads, and steps in all (AIM v1, Table 1; heads from released inference code).

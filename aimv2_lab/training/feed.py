@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from aimv2_lab.data.batches import Batch
+from aimv2_lab.data.native.batch import NativeBatch
 from aimv2_lab.model.objective import LossCounts
 from aimv2_lab.recipes import AnyRecipe
 from aimv2_lab.training.engine import Engine
@@ -24,14 +25,15 @@ class Fed(NamedTuple):
 class Feed:
     """Hands out batches on the engine's device, one message between the ranks for each.
 
-    `waited` is the time they took, in seconds: reading, and sending as far as the host takes part in it.
+    `waited` is the time they took, in seconds: reading, and sending as far as the host takes part in it. `encoded` is
+    how many patches of pictures of many sizes this rank had.
     """
 
     def __init__(
         self, batches: Iterator[Batch], engine: Engine, recipe: AnyRecipe, told_to_stop: Callable[[], bool]
     ) -> None:
         self.batches, self.engine, self.recipe, self.told_to_stop = batches, engine, recipe, told_to_stop
-        self.waited = 0.0
+        self.waited, self.encoded = 0.0, 0
 
     def next(self) -> Fed | None:
         """The next batch, or None where one of the ranks was told to stop.
@@ -54,6 +56,8 @@ class Feed:
         started = time.perf_counter()
         try:
             batch = next(self.batches)
+            if isinstance(batch, NativeBatch):
+                self.encoded += int(batch.patch_counts.sum())
             # Counted before it is sent: what a GPU has would be waited for.
             mine = (*loss_counts(batch, self.recipe), len(batch.replaced))
             return batch.to(self.engine.device), mine, None

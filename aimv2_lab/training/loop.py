@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -13,10 +13,11 @@ from typing import Any, overload
 import torch
 from tqdm.auto import tqdm
 
-from aimv2_lab.data.batches import PairDataset, batches
+from aimv2_lab.data.batches import Batch, PairDataset, batches
 from aimv2_lab.data.classes import ClassTokenizer
 from aimv2_lab.data.damage import DamagedPair, DamageLog
 from aimv2_lab.data.mixture import MixedSource, open_mixture
+from aimv2_lab.data.native.dataset import NativeDataset, native_batches
 from aimv2_lab.data.tokenizer import CaptionTokenizer, load_tokenizer
 from aimv2_lab.formats.folder import TOKENIZER
 from aimv2_lab.formats.whole import refuse_other_tokenizer
@@ -26,7 +27,15 @@ from aimv2_lab.model.classifier import Classifier
 from aimv2_lab.model.distillation import Distillation
 from aimv2_lab.model.models import AnyModel, model_of
 from aimv2_lab.model.two_towers import TwoTowers
-from aimv2_lab.recipes import AIMv1Recipe, AnyRecipe, ContrastiveRecipe, DistillationRecipe, FinetuneRecipe, Recipe
+from aimv2_lab.recipes import (
+    AIMv1Recipe,
+    AnyRecipe,
+    ContrastiveRecipe,
+    DistillationRecipe,
+    FinetuneRecipe,
+    Recipe,
+    is_native,
+)
 from aimv2_lab.training.beginnings import begin, freeze
 from aimv2_lab.training.engine import Engine, LocalEngine, pick_device
 from aimv2_lab.training.feed import Feed
@@ -106,8 +115,16 @@ def open_data(recipe: AnyRecipe, run: Path | None = None) -> RunData:
         tokenizer = ClassTokenizer(recipe.classes)
     elif isinstance(recipe, Captioned) and recipe.text_tokens:
         tokenizer = _open_tokenizer(recipe, splits[0], run)
-    training, validation = (PairDataset(s, tokenizer, recipe, training=s is splits[0]) for s in splits)
+    training, validation = (_dataset(s, tokenizer, recipe, training=s is splits[0]) for s in splits)
     return RunData(training, validation, tokenizer)
+
+
+def _dataset(
+    source: MixedSource, tokenizer: CaptionTokenizer | ClassTokenizer | None, recipe: AnyRecipe, training: bool
+) -> PairDataset:
+    if is_native(recipe):
+        return NativeDataset(source, tokenizer, recipe, training)
+    return PairDataset(source, tokenizer, recipe, training)
 
 
 def _open_tokenizer(recipe: Captioned, source: MixedSource, run: Path | None) -> CaptionTokenizer:
@@ -161,7 +178,7 @@ def pretrain(
         ranks.on_first(lambda: create_run(run, recipe, data.tokenizer, data.identity))
     if checkpoint is not None:
         state = load_checkpoint(checkpoint, engine)
-        consumed = engine.steps_done * recipe.training.batch_size
+        consumed = data.training.samples_before(engine.steps_done)
         ranks.together(lambda: refuse_other_state(checkpoint, state, consumed, data.identity))
     ranks.on_first(lambda: keep_deepspeed_file(run, recipe, engine.steps_done))
     with ranks.together(lambda: Metrics(run, engine.steps_done, writes=ranks.is_first)) as metrics:
@@ -175,10 +192,8 @@ def train(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path, metrics: 
 
     Every rank takes its part of the same batches. Raises what `pretrain` does once it has begun.
     """
-    training, ranks, size = recipe.training, engine.ranks, recipe.training.batch_size
-    left = training.steps - engine.steps_done
-    start, workers, pinned = engine.steps_done * size, recipe.data.workers, engine.device.type == "cuda"
-    parts = batches(data.training, size, start, left, workers, ranks.rank, ranks.size, pinned=pinned)
+    training, ranks = recipe.training, engine.ranks
+    parts = _steps_left(engine, data.training, recipe)
     damage = DamageLog(run, recipe.data.damage_limit)
     engine.model.train()
     with stop_signal() as told_to_stop, _progress_bar(engine, recipe) as bar, quiet_garbage_collection():
@@ -193,7 +208,8 @@ def train(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path, metrics: 
             result = train_step(engine, batch, counts, recipe)
             watch.add(batch.keys, counts, result)
             bar.update()
-            step, seen = engine.steps_done, data.training.samples_by_source(engine.steps_done * size)
+            step = engine.steps_done
+            seen = data.training.samples_by_source(data.training.samples_before(step))
             validates, saves = (_due(step, n, recipe) for n in (training.validate_every, training.checkpoint_every))
             reads = validates or saves or _due(step, training.log_every, recipe)
             if replaced or reads:
@@ -212,6 +228,16 @@ def train(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path, metrics: 
                 watch.begin()  # what was measured of validation and saving is no part of the rates
 
 
+def _steps_left(engine: Engine, dataset: PairDataset, recipe: AnyRecipe) -> Iterator[Batch]:
+    """This rank's part of the batch of every step that is left."""
+    done, ranks = engine.steps_done, engine.ranks
+    left, workers, pinned = recipe.training.steps - done, recipe.data.workers, engine.device.type == "cuda"
+    if isinstance(dataset, NativeDataset):
+        return native_batches(dataset, done, left, workers, ranks.rank, ranks.size, pinned=pinned)
+    size = recipe.training.batch_size
+    return batches(dataset, size, done * size, left, workers, ranks.rank, ranks.size, pinned=pinned)
+
+
 def _progress_bar(engine: Engine, recipe: AnyRecipe) -> tqdm:
     steps = recipe.training.steps
     first = engine.ranks.is_first
@@ -219,7 +245,7 @@ def _progress_bar(engine: Engine, recipe: AnyRecipe) -> tqdm:
 
 
 def _save(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path) -> Path:
-    state = {"consumed_samples": engine.steps_done * recipe.training.batch_size, "data": data.identity}
+    state = {"consumed_samples": data.training.samples_before(engine.steps_done), "data": data.identity}
     return save_checkpoint(run, engine, state, recipe.training.checkpoints_kept)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from aimv2_lab.data.batch import Batch, CountedText
+from aimv2_lab.data.native.batch import NativeBatch
 from aimv2_lab.model.classifier import ClassLosses, class_losses
 from aimv2_lab.model.decoder import Predictions
 from aimv2_lab.model.distillation import DistillationLosses, FeatureLosses
@@ -23,10 +24,12 @@ from aimv2_lab.recipes import (
     FinetuneRecipe,
     MaskedImageRecipe,
     PretrainingRecipe,
+    Recipe,
 )
 from aimv2_lab.training.contrastive import ContrastiveStepResult, contrastive_step
 from aimv2_lab.training.distillation import DistillationStepResult, FeatureStepResult, distillation_losses
 from aimv2_lab.training.engine import Engine, Predictor
+from aimv2_lab.training.native import native_losses
 
 
 class StepResult(NamedTuple):
@@ -82,6 +85,9 @@ def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe:
 def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe: AdditiveRecipe) -> AnyLosses: ...
 def batch_losses(predictor: Predictor, batch: Batch, counts: LossCounts, recipe: AdditiveRecipe) -> AnyLosses:
     """The share of one (micro-)batch in the losses of the global batch that `counts` describes."""
+    if isinstance(batch, NativeBatch):
+        assert isinstance(recipe, Recipe)
+        return native_losses(predictor, batch, counts, recipe)
     images = batch.images  # once: it is computed anew at every access
     if isinstance(recipe, FinetuneRecipe):
         return class_losses(predictor.forward(images), batch.tokens[:, 0], counts.tokens)

@@ -37,7 +37,7 @@ def test_projected_coordinates_are_centred_uncorrelated_and_of_the_said_deviatio
 class MeanColour(VisionEncoder):
     """An encoder whose features are the mean colours of its patches."""
 
-    def forward(self, images: Tensor, prefix_lengths: Tensor | None = None, visible: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, *others: object) -> Tensor:
         return patchify(images, 12).unflatten(2, (144, 3)).mean(dim=2)
 
 

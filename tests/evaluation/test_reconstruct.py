@@ -10,6 +10,7 @@ from aimv2_lab.evaluation.reconstruct import reconstruct
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.decoder import Predictions
 from aimv2_lab.model.patches import patchify, standardise
+from aimv2_lab.model.strips import Strips
 from aimv2_lab.recipes import recipe
 
 TINY = recipe("tiny")
@@ -25,6 +26,7 @@ class Oracle(AIMv2):
         prefix_lengths: Tensor | None = None,
         text_slots: Tensor | None = None,
         parallel: Tensor | None = None,
+        strips: Strips | None = None,
     ) -> Predictions:
         assert prefix_lengths is not None
         targets = patchify(images, TINY.encoder.patch_size).roll(-1, dims=1)

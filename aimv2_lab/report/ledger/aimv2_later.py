@@ -2,8 +2,6 @@
 
 from aimv2_lab.report.ledger.entries import Entry, Section, values
 
-_NATIVE = "training at native resolution is to come (notebook 12); the encoder itself takes any grid with sine-cosine "
-_NATIVE += "positions"
 _SWEEP = "our probe is fitted to the generated world with settings of our choice; ImageNet's recipe is to come"
 _OUT_OF_SCOPE = "needs data and models that are not here"
 
@@ -66,15 +64,57 @@ _RESOLUTION = Section(
             "12",
             values("aimv2-large-336", {"training.peak_lr": 1e-3, "training.batch_size": 8192}),
         ),
-        _absent(
-            "Native: every mini-batch holds one area, aspect ratio kept, A · B = C constant", "section 2.4", _NATIVE
+        Entry(
+            "Native: every mini-batch holds one area, aspect ratio kept, A · B = C constant (here B = floor(C / A))",
+            "section 2.4",
+            "paper",
+            ("data.native.areas.Areas", "grids.fitted_grid", "data.native.dataset.NativeDataset"),
+            (
+                "data/native/test_areas.py::test_a_step_has_as_many_pictures_as_fit_into_the_tokens",
+                "data/native/test_native_batches.py::test_every_picture_fits_its_steps_area_in_its_own_ratio",
+            ),
+            "12",
         ),
-        _absent(
+        Entry(
             "Native: area 2ⁿ patches, n from a normal cut at ±1 and mapped to 7 … 12, so 128 … 4096",
             "section 2.4",
-            _NATIVE,
+            "paper",
+            ("recipes.resolution.ResolutionRecipe", "data.native.areas.Areas.area"),
+            ("data/native/test_areas.py::test_the_exponents_are_a_cut_normal_mapped_to_seven_to_twelve",),
+            "12",
+            values("aimv2-large-native", {"resolution.area_exponents": (7.0, 12.0), "encoder.positions": "sincos"}),
         ),
-        _absent("Native: the constant C, and whether n is rounded", "section 2.4", "not published"),
+        Entry(
+            "Native: zeros fill what a picture leaves of the area, without masks",
+            "section 2.4",
+            "paper",
+            ("recipes.resolution.ResolutionRecipe.padding", "data.native.pictures.padded_strip"),
+            (
+                "data/native/test_native_batches.py::test_padding_that_is_seen_fills_the_area_with_zeros",
+                "training/test_native.py::test_padding_that_is_seen_is_learned_from",
+            ),
+            "12",
+        ),
+        Entry(
+            "Native, by default: padding is masked out of attention, features and loss",
+            "–",
+            "our choice",
+            ("model.strips.Strips", "training.native.native_losses"),
+            (
+                "training/test_native.py::test_losses_and_gradients_are_those_of_every_picture_alone",
+                "training/test_native.py::test_what_stands_in_the_padding_changes_nothing",
+            ),
+            "12",
+        ),
+        Entry(
+            "Native: the constant C is batch_size times the patches of image_size, and n is not rounded",
+            "–",
+            "our choice",
+            ("recipes.published.published_native", "data.native.areas.Areas"),
+            ("test_native_page.py::test_the_numbers_of_the_full_scale_are_the_recipes",),
+            "12",
+            values("aimv2-large-native", {"training.batch_size": 8192, "encoder.image_size": 224}),
+        ),
         Entry(
             "The native encoder: any grid, sine-cosine positions",
             "ml-aim",

@@ -14,7 +14,7 @@ import torch
 
 from aimv2_lab.formats.folder import newest_checkpoint
 from aimv2_lab.model.objective import LossCounts
-from aimv2_lab.recipes import AnyRecipe
+from aimv2_lab.recipes import AnyRecipe, is_native
 from aimv2_lab.training.engine import Engine
 from aimv2_lab.training.feed import Feed
 from aimv2_lab.training.optimizers.building import learning_rate
@@ -54,13 +54,17 @@ class Watch:
 
     def begin(self) -> None:
         """Measure rates from now on."""
-        self._since, self._waited_before = time.perf_counter(), self.feed.waited
+        self._since, self._waited_before, self._encoded_before = (
+            time.perf_counter(),
+            self.feed.waited,
+            self.feed.encoded,
+        )
         self._images = self._tokens = 0
 
     def add(self, keys: tuple[str, ...], counts: LossCounts, result: AnyStepResult) -> None:
         """Remember a step that was just taken; `keys` are this rank's, `counts` the global batch's."""
         self._unread.append(_Unread(self.engine.steps_done, keys, result))
-        self._images += self.recipe.training.batch_size
+        self._images += counts.images
         self._tokens += counts.tokens
 
     def read(self) -> dict[str, float]:
@@ -91,7 +95,7 @@ class Watch:
         rates = {
             "learning_rate": learning_rate(self.engine.steps_done - 1, self.recipe.training),
             "images_per_second": self._images / seconds,
-            "tokens_per_second": (self._images * self.recipe.encoder.patches + self._tokens) / seconds,
+            "tokens_per_second": (self._patches() + self._tokens) / seconds,
         }
         of_one = {"data_waiting_share": (self.feed.waited - self._waited_before) / seconds}
         if self.engine.device.type == "cuda":
@@ -99,12 +103,18 @@ class Watch:
         highest = zip(of_one, self.engine.ranks.highest(*of_one.values()), strict=True)
         return rates | dict(highest) | self._utilisation(rates["images_per_second"])
 
+    def _patches(self) -> float:
+        """The patches of all ranks' pictures."""
+        if is_native(self.recipe):
+            return self.engine.ranks.sum(self.feed.encoded - self._encoded_before)[0]
+        return self._images * self.recipe.encoder.patches
+
     def _utilisation(self, images_per_second: float) -> dict[str, float]:
         """The model FLOPs utilisation of a GPU, where its peak rate is known."""
-        if self.engine.device.type != "cuda" or not isinstance(
-            self.recipe, CountedRecipe
-        ):  # of others none are counted
+        counted = isinstance(self.recipe, CountedRecipe) and not is_native(self.recipe)  # a picture's are always others
+        if self.engine.device.type != "cuda" or not counted:
             return {}
+        assert isinstance(self.recipe, CountedRecipe)
         about = torch.cuda.get_device_properties(self.engine.device)
         gpu = gpu_at_hand(about.name, about.total_memory)
         if gpu is None:
