@@ -73,7 +73,7 @@ def test_boxes_are_those_of_the_drawn_masks(preset: str) -> None:
             rows, columns = np.nonzero(mask)
             drawn = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
             assert np.abs(box * size - drawn).max() < 2.5  # a thin tip may lie between pixel centres
-            assert box.min() > 0 and box.max() < 1
+            assert box.min() > 0 and (box[2:] < (scene.width, scene.height)).all()
 
 
 def test_drawn_pixels_are_where_the_mask_says_and_of_the_objects_colour() -> None:
@@ -196,3 +196,38 @@ def test_settings_that_do_not_fit_are_refused() -> None:
     crowded = replace(WORLDS["rich"], radii=(0.3, 0.3, 0.3), n_objects=(6, 6), min_visible=1.0)
     with pytest.raises(ValueError, match="no room for 6 objects"):
         make_scene(crowded, 0, "train", 0)
+
+
+def test_pictures_have_every_ratio_and_one_area() -> None:
+    found = scenes("oblong", 200)
+    ratios = np.log([scene.width / scene.height for scene in found])
+    assert np.abs(ratios).max() <= np.log(3) and np.abs(np.quantile(ratios, (0.25, 0.75))).min() > 0.4
+    for scene in found[:20]:
+        assert scene.width * scene.height == pytest.approx(1)
+        picture = render(scene, 48)
+        assert picture.shape == (round(48 * scene.height), round(48 * scene.width), 3)
+        assert masks(scene, 48).shape[1:] == picture.shape[:2]
+        # Objects lie along the whole of the longer side, and their pixels have their colours.
+        quiet = render(replace(scene, noise_sigma=0.0, mark_contrast=0.0), 48)
+        for thing, mask in zip(scene.objects, masks(scene, 48, visible=True), strict=True):
+            inside = quiet[mask].reshape(-1, 3).astype(float)
+            assert np.abs(np.median(inside, axis=0) / 255 - thing.rgb).max() < 0.02
+    wide = [scene for scene in found if scene.width > 1.5]
+    assert max(thing.x for scene in wide for thing in scene.objects) > 1.2
+
+
+def test_a_knob_that_came_later_leaves_older_worlds_as_they_were() -> None:
+    assert WORLDS["easy"].fingerprint == "977d9e8b1394db41"
+    assert replace(WORLDS["rich"], ratios=(0.5, 2.0)).fingerprint != WORLDS["rich"].fingerprint
+    assert {(scene.width, scene.height) for scene in scenes("rich", 20)} == {(1.0, 1.0)}
+
+
+def test_worlds_without_room_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"ratios = \(2.0, 1.0\)"):
+        replace(WORLDS["oblong"], ratios=(2.0, 1.0))
+    with pytest.raises(ValueError, match="'aligned', which is for squares"):
+        replace(WORLDS["contrast"], ratios=(0.5, 2.0))
+    crowded = replace(WORLDS["contrast"], radii=(0.2, 0.3))
+    with pytest.raises(ValueError, match=r"no room for a .* in line with a .*: lower the radii"):
+        for index in range(50):
+            make_scene(crowded, 0, "train", index)

@@ -22,6 +22,7 @@ CHANGES: dict[str, object] = {
     "held_out": (("circle", "red"),),
     "distinct": ("shape", "colour"),
     "arrangement": "aligned",
+    "ratios": (0.5, 2.0),
     "min_visible": 0.95,
     "fills": ("hollow",),
     "marks": ("one dot",),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from aimv2_lab.data.world.source import open_world
 from aimv2_lab.evaluation.ablations.measuring import MEASURES
 from aimv2_lab.evaluation.ablations.tables import ABLATIONS
 from aimv2_lab.evaluation.ablations.variants import VARIANTS, Variant
@@ -18,12 +19,14 @@ from aimv2_lab.launch import ablate, scale
 from aimv2_lab.launch.side_by_side import Job, _end_with, jobs_of, run_side_by_side
 from aimv2_lab.report.stored import load_result
 
+MEASURED = {"losses": {}, "scores": {}, "world": open_world("world:contrast").settings.fingerprint}
+
 
 def finished(job: Job, runs: Path) -> None:
     """A run that has been measured; untrained, because those have no recipe beside them."""
     folder = job.folder(runs)
     folder.mkdir(parents=True)
-    (folder / MEASURES).write_text(json.dumps({"losses": {}, "scores": {}, "seconds": float(job.seed)}))
+    (folder / MEASURES).write_text(json.dumps(MEASURED | {"seconds": float(job.seed)}))
 
 
 def untrained(seeds: int) -> Variant:
@@ -32,7 +35,7 @@ def untrained(seeds: int) -> Variant:
 
 def test_all_variants_of_a_seed_come_before_the_next_seed() -> None:
     jobs = jobs_of({"few": untrained(1), "many": untrained(3)}, "report")
-    assert [(job.name, job.seed) for job in jobs] == [("few", 1), ("many", 1), ("many", 2), ("many", 3)]
+    assert [(job.name, job.seed) for job in jobs] == [("few", 11), ("many", 11), ("many", 12), ("many", 13)]
     assert {job.seed for job in jobs_of(VARIANTS, "pilot")}.isdisjoint(job.seed for job in jobs_of(VARIANTS, "report"))
 
 
@@ -42,10 +45,10 @@ def test_finished_runs_are_read_in_order_and_a_failing_one_ends_the_command(tmp_
         finished(job, tmp_path)
     found = run_side_by_side(jobs, tmp_path, 2)
     assert [(value["variant"], value["seed"], value["seconds"]) for value in found] == [
-        ("one", 1, 1.0),
-        ("other", 1, 1.0),
-        ("one", 2, 2.0),
-        ("other", 2, 2.0),
+        ("one", 11, 11.0),
+        ("other", 11, 11.0),
+        ("one", 12, 12.0),
+        ("other", 12, 12.0),
     ]
     trained = Job("one", Variant(VARIANTS["aimv2"].recipe), 1)  # of which no recipe lies there
     with pytest.raises(FileNotFoundError):

@@ -20,12 +20,18 @@ _CHECK_SIZE = 96  # visible shares are measured on a grid of this size
 _SHARE_SLACK = 0.03  # and kept this much above the bound, so that it also holds on other grids
 
 
-def place(settings: WorldSettings, draw: np.random.Generator, objects: list[SceneObject]) -> tuple[SceneObject, ...]:
-    """The objects with their centres drawn, back to front."""
+def place(
+    settings: WorldSettings,
+    draw: np.random.Generator,
+    objects: list[SceneObject],
+    width: float = 1.0,
+    height: float = 1.0,
+) -> tuple[SceneObject, ...]:
+    """The objects with their centres drawn in a picture of those sides, back to front."""
     if settings.arrangement == "aligned" and len(objects) == 2:
         return _place_aligned(draw, objects[0], objects[1])
     for _ in range(500):  # a layout that cannot be completed is drawn anew
-        placed = _place_freely(settings, draw, objects)
+        placed = _place_freely(settings, draw, objects, (width, height))
         if placed is not None:
             return placed
     raise ValueError(f"no room for {len(objects)} objects of radii {settings.radii}; lower the radii or min_visible")
@@ -41,6 +47,8 @@ def _place_aligned(draw: np.random.Generator, a: SceneObject, b: SceneObject) ->
     vertical, swapped = draw.integers(2, size=2)
     first, second = (b, a) if swapped else (a, b)
     room = 1 - 2 * (reach(first) + reach(second)) - 3 * _EDGE
+    if room < 0:
+        raise ValueError(f"no room for a {a.size} {a.shape} in line with a {b.size} {b.shape}: lower the radii")
     before, after = np.sort(draw.random(2)) * room
     along = {first: reach(first) + _EDGE + before, second: 1 - reach(second) - _EDGE - (room - after)}
     wide, narrow = (a, b) if reach(a) > reach(b) else (b, a)
@@ -55,7 +63,11 @@ def _place_aligned(draw: np.random.Generator, a: SceneObject, b: SceneObject) ->
 
 
 def _place_freely(
-    settings: WorldSettings, draw: np.random.Generator, objects: list[SceneObject], attempts: int = 60
+    settings: WorldSettings,
+    draw: np.random.Generator,
+    objects: list[SceneObject],
+    sides: tuple[float, float],
+    attempts: int = 60,
 ) -> tuple[SceneObject, ...] | None:
     """Centres drawn uniformly, one object after the other; None when one finds no place."""
     bound = min(settings.min_visible + _SHARE_SLACK, 1.0)
@@ -64,11 +76,11 @@ def _place_freely(
     visible: list[NDArray[np.bool_]] = []
     for thing in objects:
         margin = reach(thing) + _EDGE
-        for x, y in margin + (1 - 2 * margin) * draw.random((attempts, 2)):
+        for x, y in margin + (np.array(sides) - 2 * margin) * draw.random((attempts, 2)):
             candidate = replace(thing, x=float(x), y=float(y))
             if not _apart(candidate, placed, settings.min_visible):
                 continue
-            mask = object_mask(candidate, _CHECK_SIZE)
+            mask = object_mask(candidate, _CHECK_SIZE, *sides)
             left = [v & ~mask for v in visible]
             if all(v.sum() >= bound * m.sum() for v, m in zip(left, full, strict=True)):
                 break

@@ -17,9 +17,11 @@ def make_scene(settings: WorldSettings, seed: int, split: str, index: int) -> Sc
     draw = generator(seed, split, index)
     count = int(draw.integers(settings.n_objects[0], settings.n_objects[1] + 1))
     kinds = _draw_kinds(settings, draw, count, held_out=split == "heldout")
-    objects = place(settings, draw, [_draw_object(settings, draw, *kind) for kind in kinds])
+    drawn = [_draw_object(settings, draw, *kind) for kind in kinds]
+    width, height = _draw_sides(settings, draw)
+    objects = place(settings, draw, drawn, width, height)
     ground = _draw_ground(settings, draw, objects)
-    return Scene(seed, split, index, ground, objects, settings.mark_contrast, settings.noise_sigma)
+    return Scene(seed, split, index, ground, objects, settings.mark_contrast, settings.noise_sigma, width, height)
 
 
 def _draw_kinds(
@@ -34,6 +36,15 @@ def _draw_kinds(
         different = {"shape": [s for s, _ in chosen], "colour": [c for _, c in chosen], "size": sizes}
         if len(set(chosen)) == count and all(len(set(different[name])) == count for name in settings.distinct):
             return [(shape, colour, size) for (shape, colour), size in zip(chosen, sizes, strict=True)]
+
+
+def _draw_sides(settings: WorldSettings, draw: np.random.Generator) -> tuple[float, float]:
+    """Width and height of a picture of area 1, its ratio log-uniform; nothing is drawn where all are squares."""
+    least, greatest = np.log(settings.ratios)
+    if least == greatest:
+        return float(np.exp(least / 2)), float(np.exp(-least / 2))
+    half = draw.uniform(least, greatest) / 2
+    return float(np.exp(half)), float(np.exp(-half))
 
 
 def _draw_object(settings: WorldSettings, draw: np.random.Generator, shape: str, colour: str, size: str) -> SceneObject:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aimv2_lab.data.world.marks import mark_coverage
-from aimv2_lab.data.world.scene import Ground, Scene, SceneObject, generator
+from aimv2_lab.data.world.scene import Scene, SceneObject, generator
 from aimv2_lab.data.world.shapes import FIELDS, OUTLINES, REACH, length
 
 Array = NDArray[np.floating]
@@ -19,16 +19,16 @@ NOISE_STREAM = 1
 
 
 def render(scene: Scene, size: int) -> NDArray[np.uint8]:
-    """Draw a scene. Shape (size, size, 3), 8-bit RGB, rows from the top.
+    """Draw a scene. Shape (height * size, width * size, 3), rounded, 8-bit RGB, rows from the top.
 
     Edges are anti-aliased over one pixel. Sensor noise is part of the scene: drawing again gives the same bytes.
     Raises ValueError when `size` is not positive.
     """
     if size < 1:
         raise ValueError(f"picture size {size}: it must be at least 1 pixel")
-    picture = _draw_ground(scene.ground, size)
+    picture = _draw_ground(scene, size)
     for thing in scene.objects:
-        draw_object(picture, thing, scene.mark_contrast)
+        draw_object(picture, thing, scene.mark_contrast, size)
     if scene.noise_sigma > 0:
         draw = generator(scene.seed, scene.split, scene.index, NOISE_STREAM)
         picture += draw.standard_normal(picture.shape, dtype=np.float32) * np.float32(scene.noise_sigma / 255)
@@ -38,7 +38,8 @@ def render(scene: Scene, size: int) -> NDArray[np.uint8]:
 
 
 def boxes(scene: Scene) -> NDArray[np.float64]:
-    """Bounding boxes of the whole objects, hidden parts included. Shape (objects, 4): x0, y0, x1, y1 in 0..1."""
+    """Bounding boxes of the whole objects, hidden parts included. Shape (objects, 4): x0, y0, x1, y1, in widths of a
+    square picture."""
     found = np.zeros((len(scene.objects), 4))
     for i, thing in enumerate(scene.objects):
         cos, sin = np.cos(thing.rotation), np.sin(thing.rotation)
@@ -48,21 +49,21 @@ def boxes(scene: Scene) -> NDArray[np.float64]:
 
 
 def masks(scene: Scene, size: int, visible: bool = False) -> NDArray[np.bool_]:
-    """Pixels whose centres lie on each object. Shape (objects, size, size).
+    """Pixels whose centres lie on each object. Shape (objects, height * size, width * size).
 
     Whole objects by default; with `visible`, less what later objects cover.
     """
-    found = np.stack([object_mask(thing, size) for thing in scene.objects])
+    found = np.stack([object_mask(thing, size, scene.width, scene.height) for thing in scene.objects])
     if visible:
         for i in range(len(found) - 1):
             found[i] &= ~found[i + 1 :].any(axis=0)
     return found
 
 
-def object_mask(thing: SceneObject, size: int) -> NDArray[np.bool_]:
-    """Pixels whose centres lie on one object. Shape (size, size)."""
-    mask = np.zeros((size, size), dtype=bool)
-    rows, columns = _window(thing, size)
+def object_mask(thing: SceneObject, size: int, width: float = 1.0, height: float = 1.0) -> NDArray[np.bool_]:
+    """Pixels whose centres lie on one object. Shape (height * size, width * size)."""
+    mask = np.zeros((round(height * size), round(width * size)), dtype=bool)
+    rows, columns = _window(thing, size, *mask.shape)
     mask[rows, columns] = _field(thing, *_offsets(thing, rows, columns, size)) <= 0
     return mask
 
@@ -76,14 +77,13 @@ def _field(thing: SceneObject, dx: Array, dy: Array) -> Array:
     return field
 
 
-def draw_object(picture: Array, thing: SceneObject, mark_contrast: float) -> None:
-    """Blend one object, with its mark, onto the picture (size, size, 3) in place; colours in 0 … 1.
+def draw_object(picture: Array, thing: SceneObject, mark_contrast: float, size: int) -> None:
+    """Blend one object, with its mark, onto the picture (height * size, width * size, 3) in place; colours in 0 … 1.
 
     Its edge is anti-aliased over one pixel. `mark_contrast` is the share of the way from the object's colour to white,
     or to black on light objects, that its mark goes.
     """
-    size = len(picture)
-    rows, columns = _window(thing, size)
+    rows, columns = _window(thing, size, *picture.shape[:2])
     dx, dy = _offsets(thing, rows, columns, size)
     pixel = np.float32(1 / (size * thing.radius))  # one pixel in radii
     cover = np.clip(0.5 - _field(thing, dx, dy) / pixel, 0, 1)[..., None]
@@ -96,11 +96,12 @@ def draw_object(picture: Array, thing: SceneObject, mark_contrast: float) -> Non
     part += cover * (colour - part)
 
 
-def _draw_ground(ground: Ground, size: int) -> Array:
-    """Colour, slope of light, texture and blots. Shape (size, size, 3), float32, 0..1."""
-    x, y = _grid(size)
-    light = (x - 0.5) * np.float32(ground.gradient * np.cos(ground.gradient_angle))
-    light = light + (y - 0.5) * np.float32(ground.gradient * np.sin(ground.gradient_angle))
+def _draw_ground(scene: Scene, size: int) -> Array:
+    """Colour, slope of light, texture and blots. Shape (height * size, width * size, 3), float32, 0..1."""
+    ground, x = scene.ground, _centres(round(scene.width * size), size)[None, :]
+    y = _centres(round(scene.height * size), size)[:, None]
+    light = (x - np.float32(scene.width / 2)) * np.float32(ground.gradient * np.cos(ground.gradient_angle))
+    light = light + (y - np.float32(scene.height / 2)) * np.float32(ground.gradient * np.sin(ground.gradient_angle))
     if ground.texture:
         angle, waves = ground.texture_angle, ground.texture_waves
         along = x * np.float32(waves * np.cos(angle)) + y * np.float32(waves * np.sin(angle))
@@ -118,23 +119,23 @@ def _wave(turns: Array) -> Array:
 
 
 @lru_cache(maxsize=8)
-def _grid(size: int) -> tuple[Array, Array]:
-    """Pixel centres: x (1, size) and y (size, 1), in 0..1."""
-    centres = ((np.arange(size) + 0.5) / size).astype(np.float32)
-    return centres[None, :], centres[:, None]
+def _centres(pixels: int, size: int) -> Array:
+    """Where the centres of so many pixels lie, `size` of them to a width of 1."""
+    return ((np.arange(pixels) + 0.5) / size).astype(np.float32)
 
 
-def _window(thing: SceneObject, size: int) -> tuple[slice, slice]:
-    """Rows and columns that hold the object with a pixel to spare."""
+def _window(thing: SceneObject, size: int, rows: int, columns: int) -> tuple[slice, slice]:
+    """Which of the picture's rows and columns hold the object, with a pixel to spare."""
     half = thing.radius * REACH[thing.shape]
-    rows, columns = (
-        slice(max(int((c - half) * size) - 1, 0), min(int((c + half) * size) + 2, size)) for c in (thing.y, thing.x)
+    down, across = (
+        slice(max(int((c - half) * size) - 1, 0), min(int((c + half) * size) + 2, end))
+        for c, end in ((thing.y, rows), (thing.x, columns))
     )
-    return rows, columns
+    return down, across
 
 
 def _offsets(thing: SceneObject, rows: slice, columns: slice, size: int) -> tuple[Array, Array]:
     """Offsets of pixel centres from the object's centre, in radii: dx (1, columns) and dy (rows, 1)."""
-    x, y = _grid(size)
+    x, y = _centres(columns.stop, size)[None, columns], _centres(rows.stop, size)[rows, None]
     scale = np.float32(1 / thing.radius)
-    return (x[:, columns] - np.float32(thing.x)) * scale, (y[rows] - np.float32(thing.y)) * scale
+    return (x - np.float32(thing.x)) * scale, (y - np.float32(thing.y)) * scale

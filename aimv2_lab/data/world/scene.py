@@ -18,7 +18,7 @@ RGB = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class SceneObject:
-    """One object. Lengths in picture widths, x to the right, y down; rotation in radians; rgb in 0..1.
+    """One object. Lengths in widths of a square picture, x to the right, y down; rotation in radians; rgb in 0..1.
 
     `mark` is "none" or one of `settings.MARKS`; it keeps the picture's directions when the object turns.
     """
@@ -55,7 +55,7 @@ class Ground:
 
 @dataclass(frozen=True)
 class Scene:
-    """A whole scene; later objects lie over earlier ones."""
+    """A whole scene, `width` by `height`, whose product is 1; later objects lie over earlier ones."""
 
     seed: int
     split: str
@@ -64,6 +64,8 @@ class Scene:
     objects: tuple[SceneObject, ...]
     mark_contrast: float
     noise_sigma: float
+    width: float = 1.0
+    height: float = 1.0
 
     @property
     def largest(self) -> SceneObject:

@@ -43,9 +43,9 @@ def diagonal(shapes: tuple[str, ...], colours: tuple[str, ...]) -> tuple[tuple[s
 class WorldSettings:
     """What a scene may hold, how it looks, and what its captions say.
 
-    Lengths are in picture widths, `rotation` in radians (largest turn either way), `noise_sigma` in 8-bit levels,
-    `mark_contrast`, `ground_energy` and all shares and rates in 0..1. Our choice throughout; the factor classes that
-    `separating` sets apart (loud and unnamed, quiet and named) are explained in the notebooks.
+    Lengths are in widths of a square picture, `rotation` in radians (largest turn either way), `noise_sigma` in 8-bit
+    levels, `mark_contrast`, `ground_energy` and all shares and rates in 0..1. Our choice throughout; the factor classes
+    that `separating` sets apart (loud and unnamed, quiet and named) are explained in the notebooks.
     """
 
     shapes: tuple[str, ...]
@@ -56,6 +56,7 @@ class WorldSettings:
     held_out: tuple[tuple[str, str], ...]  # (shape, colour) pairs of the "heldout" split only
     distinct: tuple[str, ...] = ()  # attributes in which no two objects of a scene agree
     arrangement: Literal["aligned", "free"] = "free"  # aligned: exactly one spatial relation holds
+    ratios: tuple[float, float] = (1.0, 1.0)  # least and greatest width / height of a picture; its area is always 1
     min_visible: float = 1.0  # smallest visible share of an object, from 64 px on; 1 keeps objects apart
     fills: tuple[str, ...] = ("solid",)
     marks: tuple[str, ...] = ()
@@ -77,11 +78,18 @@ class WorldSettings:
         fewest, most = self.n_objects
         if not 1 <= fewest <= most <= 6:
             raise ValueError(f"n_objects = {self.n_objects}; it must be (fewest, most) with 1 <= fewest <= most <= 6")
+        if not 0 < self.ratios[0] <= self.ratios[1]:
+            raise ValueError(f"ratios = {self.ratios}; it must be (least, greatest) with 0 < least <= greatest")
+        if self.ratios != (1.0, 1.0) and self.arrangement == "aligned":
+            raise ValueError(f"ratios = {self.ratios} with arrangement = 'aligned', which is for squares; choose free")
 
     @property
     def fingerprint(self) -> str:
         """Hex digest of all settings and of the version of the code that reads them."""
-        text = json.dumps({"version": CODE_VERSION, **asdict(self)}, sort_keys=True)
+        knobs = asdict(self)
+        if self.ratios == (1.0, 1.0):
+            del knobs["ratios"]  # a later knob, without which every world is what it was
+        text = json.dumps({"version": CODE_VERSION, **knobs}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -130,11 +138,30 @@ WORLDS: dict[str, WorldSettings] = {
         shapes=_CONTRAST_SHAPES,
         colours=_CONTRAST_COLOURS,
         sizes=("small", "large"),
-        radii=(0.16, 0.24),
+        radii=(0.145, 0.215),
         n_objects=(1, 2),
         held_out=(("circle", "red"), ("triangle", "purple"), ("cross", "yellow")),
         distinct=("shape", "colour", "size"),
         arrangement="aligned",
+        marks=("horizontal stripes", "vertical stripes", "one dot"),
+        mark_rate=1.0,
+        mark_contrast=0.3,
+        rotation=0.1,
+        colour_jitter=0.02,
+        ground_energy=0.4,
+        noise_sigma=8.0,
+        caption_fact_rate=1.0,
+    ),
+    # Pictures of every ratio from 1 : 3 to 3 : 1, for native resolution.
+    "oblong": WorldSettings(
+        shapes=_CONTRAST_SHAPES,
+        colours=_CONTRAST_COLOURS,
+        sizes=("small", "large"),
+        radii=(0.11, 0.17),
+        n_objects=(1, 2),
+        held_out=(("circle", "red"), ("triangle", "purple"), ("cross", "yellow")),
+        distinct=("shape", "colour", "size"),
+        ratios=(1 / 3, 3.0),
         marks=("horizontal stripes", "vertical stripes", "one dot"),
         mark_rate=1.0,
         mark_contrast=0.3,

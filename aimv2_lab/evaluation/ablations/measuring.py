@@ -11,6 +11,7 @@ from typing import Any
 
 from aimv2_lab.data.preprocessing import Preprocessing
 from aimv2_lab.data.transforms import pixel_scale
+from aimv2_lab.data.world.source import open_world
 from aimv2_lab.evaluation.ablations.toys import PROBED_SCENES, PROBES, WORLD
 from aimv2_lab.evaluation.ablations.variants import AblatedRecipe, Variant
 from aimv2_lab.evaluation.probing.encoding import Frozen
@@ -28,14 +29,17 @@ Scores = dict[str, dict[str, float]]  # by test set and factor, 0 … 1
 def run_variant(variant: Variant, seed: int, folder: Path) -> dict[str, Any]:
     """Train and probe, or read what was measured before; an interrupted run goes on where it stopped.
 
-    Weights and features are removed once their scores are kept. Raises ValueError where the folder holds another
-    recipe's run.
+    Weights and features are removed once their scores are kept. Raises ValueError where the folder holds a run of
+    another recipe, or on a world of other settings.
     """
-    recipe, file = variant.seeded(seed), folder / MEASURES
+    recipe, file, world = variant.seeded(seed), folder / MEASURES, open_world(WORLD).settings.fingerprint
     if file.exists():
+        found = json.loads(file.read_text())
         if variant.trained:
             refuse_other_recipe(folder / RECIPE_FILE, recipe)
-        return json.loads(file.read_text())
+        if found["world"] != world:
+            raise ValueError(f"{file} was measured on another {WORLD}, {found['world']}, not {world}: remove {folder}")
+        return found
     started = time.process_time()
     model = pretrain(recipe, folder, resume=True).model if variant.trained else build_model(recipe)
     last = read_metrics(folder, "validation")[-1] if variant.trained else {}
@@ -43,6 +47,7 @@ def run_variant(variant: Variant, seed: int, folder: Path) -> dict[str, Any]:
     found = {
         "losses": {name: round(last[name], 4) for name in ("total", "pixel", "text") if name in last},
         "scores": {kind: _scores(frozen, recipe, kind, folder / FEATURES) for kind in variant.probes},
+        "world": world,
         "seconds": round(time.process_time() - started, 1),
     }
     replace_text(file, json.dumps(found) + "\n")

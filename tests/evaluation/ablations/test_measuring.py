@@ -53,6 +53,9 @@ def test_a_trained_variant_is_probed_and_its_scores_are_kept(tmp_path: Path, mon
     assert run_variant(variant, 3, tmp_path / "run") == found
     with pytest.raises(ValueError, match=r"training\.seed was 3, is 4"):
         run_variant(variant, 4, tmp_path / "run")
+    monkeypatch.setattr("aimv2_lab.data.world.settings.CODE_VERSION", 999)
+    with pytest.raises(ValueError, match="measured on another world:contrast"):
+        run_variant(variant, 3, tmp_path / "run")
 
 
 def test_an_interrupted_variant_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
