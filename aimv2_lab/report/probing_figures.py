@@ -69,8 +69,8 @@ def draw_grid(cells: Sequence[tuple[float, float]], held_out: Sequence[float], p
     axes.axvspan(min(published), max(published), color=FAINT, label="the rates of Table A2")
     for place, decay in enumerate(sorted({decay for _, decay in cells})):
         points = [(rate, score) for (rate, own), score in zip(cells, held_out, strict=True) if own == decay]
-        style = {"color": (IMAGE, TEXT)[place], "linestyle": "-" if place == 0 else "--"}
-        axes.plot(*zip(*points, strict=True), marker="o", markersize=4, label=f"decay {decay:g}", **style)
+        line = axes.plot(*np.transpose(points), ("o-", "o--")[place], markersize=4, label=f"decay {decay:g}")
+        line[0].set_color((IMAGE, TEXT)[place])
     best = int(np.argmax(held_out))
     (rate, decay), score = cells[best], held_out[best]
     axes.plot(rate, score, "o", markersize=13, markerfacecolor="none", color=WRONG, label="chosen")
@@ -89,12 +89,12 @@ def draw_three_probes(found: Mapping[str, Mapping[str, Mapping[str, float]]], ch
 
     The title says what training is worth to every probe on the last factor.
     """
-    figure, panels = plt.subplots(1, len(found), figsize=(WIDTH * 1.1, 3.5), sharey=True)
-    for axes, (factor, scores) in zip(panels, found.items(), strict=True):
+    figure, panels = plt.subplots(1, len(found), figsize=(WIDTH * 1.1, 3.5), sharey=True, squeeze=False)
+    for axes, (factor, scores) in zip(panels[0], found.items(), strict=True):
         probes = dict.fromkeys(next(iter(scores.values())), chance[factor])
         draw_grouped_shares(axes, scores, probes, list(ENCODERS.values()))
         axes.set_title(factor, fontsize=10, fontweight="normal")
-    panels[0].set_ylabel("right on test pictures")
+    panels[0, 0].set_ylabel("right on test pictures")
     last = found[factor]
     worth = [f"{100 * (last['trained'][p] - last['untrained'][p]):+.0f} points to {p}" for p in last["trained"]]
     figure.suptitle(f"{factor.capitalize()}: training is worth {', '.join(worth)}")
@@ -194,8 +194,8 @@ def draw_lucky_choice(
 ) -> Figure:
     """Mean scores by the number of test pictures, one panel for each kind of cells: the best cell on the test pictures,
     and the best on others."""
-    figure, panels = plt.subplots(1, len(hasty), figsize=(WIDTH, 3.2))
-    for axes, name in zip(panels, hasty, strict=True):
+    figure, panels = plt.subplots(1, len(hasty), figsize=(WIDTH, 3.2), squeeze=False)
+    for axes, name in zip(panels[0], hasty, strict=True):
         axes.plot(sizes, hasty[name], "s--", color=WRONG, label="chosen on the test pictures")
         axes.plot(sizes, honest[name], "o-", color=PREFIX, label="chosen on other pictures")
         middle = honest[name][-1]
@@ -203,8 +203,8 @@ def draw_lucky_choice(
         axes.set_xticks(sizes, [str(size) for size in sizes])
         axes.minorticks_off()
         axes.set_title(name, fontsize=10, fontweight="normal")
-    panels[0].set_ylabel("mean score reported")
-    panels[0].legend()
+    panels[0, 0].set_ylabel("mean score reported")
+    panels[0, 0].legend()
     gifts = [f"{100 * (hasty[name][0] - honest[name][0]):.0f} points to {name}" for name in hasty]
     figure.suptitle(f"Choosing on {sizes[0]} test pictures gives {', '.join(gifts)}")
     return figure
