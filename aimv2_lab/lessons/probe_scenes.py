@@ -11,6 +11,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from aimv2_lab.data.world.source import WorldSource
 from aimv2_lab.evaluation.neighbours import neighbours_class
 from aimv2_lab.evaluation.probe import AttentiveProbe
 from aimv2_lab.evaluation.probing.cache import CachedFeatures
@@ -33,10 +34,11 @@ PROBE_HEADS = 4  # the trained encoder's own number, as AIM v1's probe has its t
 
 
 class Labelled(NamedTuple):
-    """Pictures (N, 3, size, size) uint8, and by the name of a factor the classes (N,) of all of them."""
+    """Pictures (N, 3, size, size) uint8; by the name of a factor the labels (N,), and the names of its classes."""
 
     pictures: Tensor
     labels: dict[str, Tensor]
+    classes: dict[str, tuple[str, ...]]
 
 
 class Scenes(NamedTuple):
@@ -69,8 +71,9 @@ def labelled_scenes(world: str, train: int, choice: int, test: int, unseen: int)
 
 def _labelled(pictures: LabelledPictures, rows: range) -> Labelled:
     (batch,) = seen_batches(pictures, [np.arange(rows.start, rows.stop)], workers=0)
-    names = [task.name for task in pictures.labels.tasks]
-    return Labelled(batch.pictures, dict(zip(names, batch.labels.T, strict=True)))
+    tasks = pictures.labels.tasks
+    labels = {task.name: column for task, column in zip(tasks, batch.labels.T, strict=True)}
+    return Labelled(batch.pictures, labels, {task.name: task.classes for task in tasks})
 
 
 def trained_grid(features: Tensor, labels: Tensor, recipe: ProbeRecipe, heads: int, seed: int = 0) -> ProbeGrid:
@@ -117,3 +120,14 @@ def pooling_weights(probe: AttentiveProbe, features: Tensor) -> Tensor:
     keys, _ = rearrange(pooling.keys_values(normed), "b i (two h d) -> two b h i d", two=2, h=pooling.heads)
     query = rearrange(pooling.query, "(h d) -> h d 1", h=pooling.heads)
     return ((keys @ query)[..., 0] / query.shape[1] ** 0.5).softmax(dim=-1)
+
+
+def touched_by_the_largest(world: WorldSource, count: int, side: int) -> Tensor:
+    """Which patches (count, side * side) lie within the radius of the largest object of the first scenes."""
+    edges = torch.arange(side) / side
+    touched = torch.empty(count, side, side, dtype=torch.bool)
+    for index in range(count):
+        thing = world.scene(index).largest
+        across, down = (centre - centre.clamp(edges, edges + 1 / side) for centre in torch.tensor([thing.x, thing.y]))
+        touched[index] = across**2 + down[:, None] ** 2 < thing.radius**2
+    return touched.flatten(1)

@@ -77,9 +77,7 @@ def draw_grid(cells: Sequence[tuple[float, float]], held_out: Sequence[float], p
     axes.set(xscale="log", xlabel="peak learning rate", ylabel="right on pictures held out", ylim=(0, 1))
     axes.legend(loc="lower right")
     worst = min(held_out)
-    axes.set_title(
-        f"The same features, read with {worst:.2f} or with {score:.2f}: the rate decides, the decay does not"
-    )
+    axes.set_title(f"One encoder, from {worst:.2f} to {score:.2f}: the rate decides, the decay does not")
     return figure
 
 
@@ -89,15 +87,15 @@ def draw_three_probes(found: Mapping[str, Mapping[str, Mapping[str, float]]], ch
 
     The title says what training is worth to every probe on the last factor.
     """
-    figure, panels = plt.subplots(1, len(found), figsize=(WIDTH * 1.1, 3.5), sharey=True, squeeze=False)
+    figure, panels = plt.subplots(1, len(found), figsize=(WIDTH * 0.55 * len(found), 3.5), sharey=True, squeeze=False)
     for axes, (factor, scores) in zip(panels[0], found.items(), strict=True):
         probes = dict.fromkeys(next(iter(scores.values())), chance[factor])
         draw_grouped_shares(axes, scores, probes, list(ENCODERS.values()))
         axes.set_title(factor, fontsize=10, fontweight="normal")
     panels[0, 0].set_ylabel("right on test pictures")
     last = found[factor]
-    worth = [f"{100 * (last['trained'][p] - last['untrained'][p]):+.0f} points to {p}" for p in last["trained"]]
-    figure.suptitle(f"{factor.capitalize()}: training is worth {', '.join(worth)}")
+    worth = [f"{100 * (last['trained'][p] - last['untrained'][p]):+.0f} ({p})" for p in last["trained"]]
+    figure.suptitle(f"{factor.capitalize()}: training adds {', '.join(worth)} points", fontsize=11)
     return figure
 
 
@@ -199,7 +197,7 @@ def draw_lucky_choice(
         axes.plot(sizes, hasty[name], "s--", color=WRONG, label="chosen on the test pictures")
         axes.plot(sizes, honest[name], "o-", color=PREFIX, label="chosen on other pictures")
         middle = honest[name][-1]
-        axes.set(xscale="log", xlabel="test pictures", ylim=(middle - 0.06, middle + 0.1))
+        axes.set(xscale="log", xlabel="test pictures", ylim=(middle - 0.04, middle + 0.14))
         axes.set_xticks(sizes, [str(size) for size in sizes])
         axes.minorticks_off()
         axes.set_title(name, fontsize=10, fontweight="normal")

@@ -8,6 +8,7 @@ import pytest
 import torch
 from einops import rearrange
 
+from aimv2_lab.data.world import render
 from aimv2_lab.data.world.source import WorldSource
 from aimv2_lab.evaluation.probing.training import grid_predictions
 from aimv2_lab.formats.load import load_encoder
@@ -19,6 +20,7 @@ from aimv2_lab.lessons.probe_scenes import (
     pooling_weights,
     probe_of_cell,
     probe_score,
+    touched_by_the_largest,
     trained_grid,
     untrained_like,
 )
@@ -42,13 +44,23 @@ def scenes() -> Scenes:
 
 
 def test_scenes_have_their_own_labels_and_no_scene_chooses_that_trains(scenes: Scenes) -> None:
-    shapes = WorldSource("easy", "train").settings.shapes
     for part, split, first in (("train", "train", 0), ("choice", "train", 6), ("test", "validation", 0)):
         found = getattr(scenes, part)
-        source, names = WorldSource("easy", split), sorted(shapes)
-        true = [names.index(source.scene(first + row).largest.shape) for row in range(len(found.pictures))]
-        assert found.labels[SHAPE].tolist() == true
+        source = WorldSource("easy", split)
+        true = [source.scene(first + row).largest.shape for row in range(len(found.pictures))]
+        assert [found.classes[SHAPE][label] for label in found.labels[SHAPE]] == true
     assert [len(part.pictures) for part in scenes] == [6, 4, 5, 3]
+
+
+def test_touched_patches_are_those_that_change_without_the_largest_object() -> None:
+    world = WorldSource("easy", "validation")
+    touched = touched_by_the_largest(world, 20, side=4)
+    for index, found in enumerate(touched):
+        scene = world.scene(index)
+        others = tuple(thing for thing in scene.objects if thing is not scene.largest)
+        change = torch.from_numpy(render(scene, 48) - render(replace(scene, objects=others), 48))
+        painted = change.unfold(0, 12, 12).unfold(1, 12, 12).flatten(2).ne(0).any(dim=2).flatten()
+        assert found[painted].float().mean() > 0.8 and painted[found].float().mean() > 0.6
 
 
 def test_an_untrained_encoder_has_the_sizes_and_not_the_weights() -> None:
@@ -88,4 +100,4 @@ def test_a_score_is_of_the_part_that_was_asked_for() -> None:
 
 
 def _labelled(labels: torch.Tensor) -> Labelled:
-    return Labelled(torch.empty(0), {SHAPE: labels})
+    return Labelled(torch.empty(0), {SHAPE: labels}, {})

@@ -39,7 +39,7 @@ def test_pooling_without_a_question_is_the_mean_and_a_sharp_one_tells_apart() ->
     assert torch.equal(figures.LARGE_CIRCLE.mean(0), figures.LARGE_CROSS.mean(0))
     assert title(figures.draw_pooling(0)).endswith("the mean, the same for both")
     sharp = figures.draw_pooling(6.0)
-    ends = [np.concatenate(line.get_data()) for line in sharp.axes[2].lines[:2]]  # type: ignore[arg-type]
+    ends = [np.concatenate(line.get_data()) for line in sharp.axes[2].lines[:2]]
     assert np.linalg.norm(ends[0] - ends[1]) > 1.5 and "apart" in title(sharp)
 
 
@@ -53,7 +53,7 @@ def test_the_grid_marks_the_best_cell() -> None:
 def test_probes_stand_beside_each_other_and_the_title_says_what_training_is_worth() -> None:
     scores = {"trained": {"linear": 0.6, "attentive": 0.9}, "untrained": {"linear": 0.7, "attentive": 0.5}}
     figure = figures.draw_three_probes({"shape": scores}, {"shape": 0.2})
-    assert title(figure) == "Shape: training is worth -10 points to linear, +40 points to attentive"
+    assert title(figure) == "Shape: training adds -10 (linear), +40 (attentive) points"
     assert [bar.get_height() for bar in figure.axes[0].patches] == [0.6, 0.9, 0.7, 0.5]  # type: ignore[attr-defined]
 
 
@@ -84,5 +84,5 @@ def test_layers_are_drawn_by_group() -> None:
 def test_a_lucky_choice_is_compared_with_an_honest_one() -> None:
     figure = figures.draw_lucky_choice((50, 100), {"dice": [0.3, 0.25]}, {"dice": [0.2, 0.2]})
     hasty, honest = figure.axes[0].lines
-    assert list(hasty.get_ydata()) == [0.3, 0.25] and list(honest.get_ydata()) == [0.2, 0.2]
+    assert np.array_equal(hasty.get_ydata(), [0.3, 0.25]) and np.array_equal(honest.get_ydata(), [0.2, 0.2])
     assert title(figure) == "Choosing on 50 test pictures gives 10 points to dice"
