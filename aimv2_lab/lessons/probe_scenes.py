@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from einops import rearrange
+from einops import rearrange, reduce
 from torch import Tensor
 
+from aimv2_lab.data.world import render
 from aimv2_lab.data.world.source import WorldSource
 from aimv2_lab.evaluation.neighbours import neighbours_class
 from aimv2_lab.evaluation.probe import AttentiveProbe
@@ -122,12 +123,11 @@ def pooling_weights(probe: AttentiveProbe, features: Tensor) -> Tensor:
     return ((keys @ query)[..., 0] / query.shape[1] ** 0.5).softmax(dim=-1)
 
 
-def touched_by_the_largest(world: WorldSource, count: int, side: int) -> Tensor:
-    """Which patches (count, side * side) lie within the radius of the largest object of the first scenes."""
-    edges = torch.arange(side) / side
-    touched = torch.empty(count, side, side, dtype=torch.bool)
-    for index in range(count):
-        thing = world.scene(index).largest
-        across, down = (centre - centre.clamp(edges, edges + 1 / side) for centre in torch.tensor([thing.x, thing.y]))
-        touched[index] = across**2 + down[:, None] ** 2 < thing.radius**2
-    return touched.flatten(1)
+def touched_by_the_largest(world: WorldSource, count: int, patch_size: int) -> Tensor:
+    """Which patches (count, I) of the first scenes look otherwise when the largest object is taken away."""
+    touched = []
+    for scene in map(world.scene, range(count)):
+        without = replace(scene, objects=tuple(thing for thing in scene.objects if thing is not scene.largest))
+        changed = torch.from_numpy(render(scene, world.size) != render(without, world.size))
+        touched.append(reduce(changed, "(r p) (c q) rgb -> (r c)", "max", p=patch_size, q=patch_size))
+    return torch.stack(touched)

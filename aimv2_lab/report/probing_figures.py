@@ -87,7 +87,9 @@ def draw_three_probes(found: Mapping[str, Mapping[str, Mapping[str, float]]], ch
 
     The title says what training is worth to every probe on the last factor.
     """
-    figure, panels = plt.subplots(1, len(found), figsize=(WIDTH * 0.55 * len(found), 3.5), sharey=True, squeeze=False)
+    figure, panels = plt.subplots(
+        1, len(found), figsize=(WIDTH * (0.35 + 0.4 * len(found)), 3.5), sharey=True, squeeze=False
+    )
     for axes, (factor, scores) in zip(panels[0], found.items(), strict=True):
         probes = dict.fromkeys(next(iter(scores.values())), chance[factor])
         draw_grouped_shares(axes, scores, probes, list(ENCODERS.values()))
@@ -127,8 +129,8 @@ def draw_probe_attention(
 def draw_factors(found: Mapping[str, Sequence[TaskScores]]) -> Figure:
     """Scores of every factor for {encoder: tasks}, with 95% intervals over seeds: familiar combinations and new ones.
 
-    A tick is the share of the most frequent class. The title names the factor to which training is worth most, and
-    what happens to it on new combinations.
+    A tick is the share of the most frequent class. The title names the factor to which training adds most, and its
+    score on new combinations.
     """
     order = [factor for group in GROUPS for factor in FACTORS if factor.group == group]
     tasks = {name: {task.name: task for task in scores} for name, scores in found.items()}
@@ -147,12 +149,15 @@ def draw_factors(found: Mapping[str, Sequence[TaskScores]]) -> Figure:
         axes.grid(axis="y", color=FAINT)
     panels[0].set_yticks(range(len(factors)), [f"{factor.name}  {factor.group}" for factor in factors])
     panels[0].invert_yaxis()
-    panels[0].legend(loc="upper left")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     gains = {factor.name: _gain(tasks, factor.name) for factor in factors}
     most = max(gains, key=gains.__getitem__)
     there = tasks["trained"][most].by_test
-    fall = f"from {there[SEEN]['top1'].mean:.2f} to {there[HELD_OUT]['top1'].mean:.2f}"
-    figure.suptitle(f"Training helps most with “{most}” ({100 * gains[most]:+.0f} points); new pairs take it {fall}")
+    familiar, new = (there[test]["top1"].mean for test in (SEEN, HELD_OUT))
+    figure.suptitle(
+        f"Training adds most to “{most}”: {100 * gains[most]:+.0f} points, to {familiar:.2f}; new pairs: {new:.2f}",
+        fontsize=11,
+    )
     return figure
 
 
