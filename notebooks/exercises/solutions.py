@@ -179,6 +179,24 @@ solution_09c = "B"
 
 solution_09d = 0.56  # 0.38 before; the untrained encoder gains as much, 0.47 to 0.61
 
+# --- Notebook 10: probing ---
+
+
+def solution_10a(features: Tensor, query: Tensor, keys: Tensor, values: Tensor, heads: int) -> Tensor:
+    """Every head asks with its own part of the query, scores its part of the keys, and mixes its part of the values."""
+    batch, patches, width = features.shape
+    shape = (batch, patches, heads, width // heads)
+    scores = ((features @ keys.T).view(shape) * query.view(heads, -1)).sum(dim=-1) / (width // heads) ** 0.5
+    weights = scores.softmax(dim=1)  # (B, I, H): a head's weights sum to 1 over the patches
+    return (weights[..., None] * (features @ values.T).view(shape)).sum(dim=1).flatten(1)
+
+
+solution_10b = 0.5  # the two shapes are known, and either may be the large one's
+
+solution_10c = "B"
+
+solution_10d = 0.75  # more than the mean, 0.63, and less than what one query reads, 0.93
+
 # --- Notebook 13: the hand-off ---
 
 

@@ -13,7 +13,7 @@ import torch
 from aimv2_lab.data.records import Pair
 from aimv2_lab.evaluation.probing import cache
 from aimv2_lab.evaluation.probing.epochs import AugmentedEpochs, CachedEpochs, epoch_batches
-from aimv2_lab.evaluation.probing.parts import split_off
+from aimv2_lab.evaluation.probing.parts import PartLabels, split_off
 from aimv2_lab.evaluation.probing.pictures import LabelledPictures, Task
 from aimv2_lab.evaluation.probing.run import Storing, probe_encoder
 from aimv2_lab.recipes.probing import ProbeKind, ProbeRecipe
@@ -53,6 +53,25 @@ def test_every_probe_learns_what_is_there(kind: ProbeKind, tmp_path: Path) -> No
     else:
         assert red.chosen == ((3e-2, 0.0),) * 2 and all(one[1] > one[0] for one in red.grid)
         assert found.pictures == {"held out": 32, "train": 128, "test": 60}
+
+
+class OtherCoins(Redness):
+    """The same tasks, all labels of the coin and of redness turned round."""
+
+    def __call__(self, pair: Pair, index: int) -> Sequence[int]:
+        return [label if label < 0 else 1 - label for label in super().__call__(pair, index)]
+
+
+def test_the_test_pictures_do_not_choose_the_cell(tmp_path: Path) -> None:
+    """Many cells of about equal worth, so that any say of theirs would change the choice."""
+    recipe = replace(QUICK, kind="linear", learning_rates=tuple(np.geomspace(1e-3, 3e-1, 12)), weight_decays=(0.0, 0.3))
+    test, train = split_off(labelled(220), 160 / 220)
+    other = replace(test, labels=PartLabels(OtherCoins(), test.labels.indices))  # type: ignore[attr-defined]
+    storing, read = Storing(tmp_path), frozen(pooled=True)
+    right, turned = (probe_encoder(read, train, {"test": one}, recipe, storing).tasks for one in (test, other))
+    for one, same in zip(right, turned, strict=True):
+        assert one.chosen == same.chosen == (recipe.cells[int(np.argmax(one.grid[0]))],)
+        assert one.by_test["test"]["top1"].mean == pytest.approx(1 - same.by_test["test"]["top1"].mean)
 
 
 def test_a_probe_of_augmented_pictures_encodes_them_anew_and_once_for_all_cells(tmp_path: Path) -> None:
