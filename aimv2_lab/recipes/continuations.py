@@ -94,7 +94,12 @@ def adaptation_recipe(start: str, trained: Recipe, known: Recipe) -> Recipe:
 
 def distillation_recipe(teacher: str, trained: AnyRecipe, student: Recipe) -> DistillationRecipe:
     """The recipe that teaches the encoder of `student` what that of the checkpoint `teacher` sees, whose recipe is
-    `trained`; pictures have the size, the patches and the normalisation that the teacher knows."""
+    `trained`; pictures have the size, the patches and the normalisation that the teacher knows.
+
+    Raises ValueError for a student whose pictures have many sizes.
+    """
+    if student.resolution.native:
+        raise ValueError(f"student {student.name}: a teacher is followed patch by patch, at one size. Choose another")
     seen = trained.encoder
     return DistillationRecipe(
         f"{student.name}-from-{trained.name}",

@@ -51,6 +51,11 @@ class DistillationRecipe(Writable):
                 f"pretraining_weight with decoder.text_tokens = {self.decoder.text_tokens} and objective.target = "
                 f"{self.objective.target!r}: what goes on beside is AIMv2's pre-training, of pictures and captions"
             )
+        if self.objective.patch_order != "raster" or self.decoder.separate:
+            raise ValueError(
+                f"objective.patch_order = {self.objective.patch_order!r}, decoder.separate = {self.decoder.separate}: "
+                "beside a teacher AIMv2's own pre-training goes on. Leave them 'raster' and False"
+            )
         if self.training.optimizer != "adamw":
             raise ValueError(f"training.optimizer = {self.training.optimizer!r}: distillation has adamw alone")
         if self.engine.weights == "bfloat16":

@@ -23,6 +23,8 @@ _CAPTIONS: dict[str, ObjectiveRecipe] = {
     "cappa": ObjectiveRecipe(0.0, "bidirectional", "none", parallel_share=0.75),
 }
 
+_ONE_SIZE = ("clip", "siglip", "masked-image")
+
 
 def rival(name: Rival, known: Recipe) -> RivalRecipe:
     """The recipe of a rival objective with the encoder, data and training of AIMv2's recipe `known`.
@@ -30,10 +32,15 @@ def rival(name: Rival, known: Recipe) -> RivalRecipe:
     "image-only" and the captioners keep its decoder, without what the other half of the objective needs; they are the
     rows of the paper's Tables 9a and 9b. The text tower of "clip" and "siglip" has the decoder's sizes, and the decoder
     of "masked-image" is half as wide and a third as deep as the encoder, as MAE's is for a ViT-L: both our choice.
-    Raises UnknownName, a KeyError, for a name that is no rival.
+    Raises UnknownName, a KeyError, for a name that is no rival, and ValueError for an objective that is trained at one
+    size alone where `known` has many.
     """
     if name not in RIVALS:
         raise unknown_name("rival", name, list(RIVALS))
+    if known.resolution.native and name in _ONE_SIZE:
+        raise ValueError(
+            f"rival {name!r} of {known.name}, whose pictures have many sizes: it is trained at one size alone"
+        )
     named = replace(known, name=f"{known.name}-{name}")
     pictures = replace(known.data, tokenizer="")
     if name == "image-only":

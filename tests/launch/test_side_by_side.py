@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aimv2_lab.data.world.source import open_world
-from aimv2_lab.evaluation.ablations.measuring import MEASURES
+from aimv2_lab.evaluation.ablations.measuring import MEASURES, measured_as
 from aimv2_lab.evaluation.ablations.tables import ABLATIONS
 from aimv2_lab.evaluation.ablations.variants import VARIANTS, Variant
 from aimv2_lab.evaluation.scaling.cells import CELLS
@@ -19,14 +18,13 @@ from aimv2_lab.launch import ablate, scale
 from aimv2_lab.launch.side_by_side import Job, _end_with, jobs_of, run_side_by_side
 from aimv2_lab.report.stored import load_result
 
-MEASURED = {"losses": {}, "scores": {}, "world": open_world("world:contrast").settings.fingerprint}
-
 
 def finished(job: Job, runs: Path) -> None:
     """A run that has been measured; untrained, because those have no recipe beside them."""
     folder = job.folder(runs)
     folder.mkdir(parents=True)
-    (folder / MEASURES).write_text(json.dumps(MEASURED | {"seconds": float(job.seed)}))
+    found = {"losses": {}, "scores": {}, "measured_as": measured_as(job.variant, job.seed), "seconds": float(job.seed)}
+    (folder / MEASURES).write_text(json.dumps(found))
 
 
 def untrained(seeds: int) -> Variant:

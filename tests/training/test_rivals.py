@@ -13,7 +13,8 @@ from aimv2_lab.formats.load import load_encoder
 from aimv2_lab.model.aimv2 import AIMv2
 from aimv2_lab.model.generation import generate
 from aimv2_lab.model.models import model_of
-from aimv2_lab.recipes import RIVALS, ContrastiveRecipe, MaskedImageRecipe, Rival
+from aimv2_lab.recipes import RIVALS, ContrastiveRecipe, MaskedImageRecipe, Recipe, Rival, recipe, rival
+from aimv2_lab.recipes.continuations import distillation_recipe
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import build_model, pretrain
 from aimv2_lab.training.run.folder import read_metrics
@@ -137,3 +138,19 @@ def test_a_model_without_captions_writes_none() -> None:
     assert isinstance(model, AIMv2)
     with pytest.raises(ValueError, match="reads no captions"):
         generate(model, torch.zeros(1, 3, 24, 24), end_id=0)
+
+
+def test_what_is_trained_at_one_size_is_refused_for_pictures_of_many() -> None:
+    native = recipe("tiny-native")
+    for name in ("clip", "siglip", "masked-image"):
+        with pytest.raises(ValueError, match=f"rival '{name}' of tiny-native, whose pictures have many sizes"):
+            rival(name, native)
+    with pytest.raises(ValueError, match=r"objective\.parallel_share = 0\.75 with resolution"):
+        rival("cappa", native)
+    kept = rival("caption-only", native)
+    assert isinstance(kept, Recipe) and kept.resolution == native.resolution
+    with pytest.raises(ValueError, match="student tiny-native"):
+        distillation_recipe("teacher", recipe("tiny"), native)
+    for field, value in (("objective.patch_order", "spiral"), ("decoder.separate", True)):
+        with pytest.raises(ValueError, match="Leave them 'raster' and False"):
+            distillation_recipe("teacher", recipe("tiny"), recipe("tiny").change({field: value}))

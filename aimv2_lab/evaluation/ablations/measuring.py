@@ -6,13 +6,14 @@ import json
 import shutil
 import time
 from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from aimv2_lab.data.preprocessing import Preprocessing
 from aimv2_lab.data.transforms import pixel_scale
 from aimv2_lab.data.world.source import open_world
-from aimv2_lab.evaluation.ablations.toys import PROBED_SCENES, PROBES, WORLD
+from aimv2_lab.evaluation.ablations.toys import PROBED_SCENES, PROBED_SEED, PROBES, WORLD
 from aimv2_lab.evaluation.ablations.variants import AblatedRecipe, Variant
 from aimv2_lab.evaluation.probing.encoding import Frozen
 from aimv2_lab.evaluation.probing.opening import Probed, open_factors
@@ -32,13 +33,16 @@ def run_variant(variant: Variant, seed: int, folder: Path) -> dict[str, Any]:
     Weights and features are removed once their scores are kept. Raises ValueError where the folder holds a run of
     another recipe, or on a world of other settings.
     """
-    recipe, file, world = variant.seeded(seed), folder / MEASURES, open_world(WORLD).settings.fingerprint
+    recipe, file, digest = variant.seeded(seed), folder / MEASURES, measured_as(variant, seed)
     if file.exists():
         found = json.loads(file.read_text())
         if variant.trained:
             refuse_other_recipe(folder / RECIPE_FILE, recipe)
-        if found["world"] != world:
-            raise ValueError(f"{file} was measured on another {WORLD}, {found['world']}, not {world}: remove {folder}")
+        if found.get("measured_as") != digest:
+            raise ValueError(
+                f"{file} was measured in another way: with another world, recipe, probe or scenes. Remove {folder}, or "
+                "name another place for runs"
+            )
         return found
     started = time.process_time()
     model = pretrain(recipe, folder, resume=True).model if variant.trained else build_model(recipe)
@@ -47,13 +51,21 @@ def run_variant(variant: Variant, seed: int, folder: Path) -> dict[str, Any]:
     found = {
         "losses": {name: round(last[name], 4) for name in ("total", "pixel", "text") if name in last},
         "scores": {kind: _scores(frozen, recipe, kind, folder / FEATURES) for kind in variant.probes},
-        "world": world,
+        "measured_as": digest,
         "seconds": round(time.process_time() - started, 1),
     }
     replace_text(file, json.dumps(found) + "\n")
     shutil.rmtree(folder / FEATURES, ignore_errors=True)
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     return found
+
+
+def measured_as(variant: Variant, seed: int) -> str:
+    """Hex digest of all that decides what is measured: recipe, probes, and the scenes of both."""
+    world = open_world(WORLD).settings.fingerprint
+    probes = {kind: PROBES[kind] for kind in variant.probes}
+    about = (variant.seeded(seed), variant.trained, probes, PROBED_SCENES, PROBED_SEED, world)
+    return blake2b(repr(about).encode(), digest_size=8).hexdigest()
 
 
 def _scores(frozen: Frozen, recipe: AblatedRecipe, kind: ProbeKind, features: Path) -> Scores:
@@ -68,4 +80,4 @@ def _scores(frozen: Frozen, recipe: AblatedRecipe, kind: ProbeKind, features: Pa
 @lru_cache(maxsize=2)  # by a variant's own mean and deviation
 def _scenes(seen: Preprocessing) -> Probed:
     """What is probed; pictures stay rendered from one variant to the next."""
-    return open_factors(f"{WORLD}:{PROBED_SCENES}", seen)
+    return open_factors(f"{WORLD}:{PROBED_SCENES}", seen, PROBED_SEED)

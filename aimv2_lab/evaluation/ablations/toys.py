@@ -23,6 +23,7 @@ from aimv2_lab.recipes import (
 from aimv2_lab.recipes.probing import ProbeKind, ProbeRecipe
 
 WORLD = "world:contrast"
+PROBED_SEED = 1  # of the world, for probes alone: neither pilot runs nor any training has seen these scenes
 TRAINED_SCENES, PROBED_SCENES = 12_000, 2_000
 CAPTION_TOKENS = 18  # of the world's captions, the mean: what FLOPs are counted with
 
@@ -63,7 +64,7 @@ AIM_V1 = AIMv1Recipe(
 
 # Smaller grids than the papers': 12 factors are probed in each of some hundred encoders.
 PROBES: Mapping[ProbeKind, ProbeRecipe] = {
-    "attentive": ProbeRecipe(learning_rates=(1e-3, 3e-3), weight_decays=(0.1,), epochs=20, batch_size=250),
-    "linear": ProbeRecipe("linear", learning_rates=(3e-3, 1e-2), weight_decays=(0.1,), epochs=40, batch_size=250),
+    "attentive": ProbeRecipe(learning_rates=(3e-3, 1e-2, 3e-2), weight_decays=(0.1,), epochs=20, batch_size=250),
+    "linear": ProbeRecipe("linear", learning_rates=(1e-2, 3e-2, 1e-1), weight_decays=(0.1,), epochs=40, batch_size=250),
     "neighbours": ProbeRecipe("neighbours"),
 }

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -95,16 +96,34 @@ def _write(
     workers: int,
     damage_limit: float,
 ) -> None:
-    """Compute the features aside, so that there is all of them or nothing."""
-    writing = folder.with_name(f"{WRITING}{folder.name}")
-    shutil.rmtree(writing, ignore_errors=True)
+    """Compute the features aside, so that there is all of them or nothing; a process that does the same and is first
+    leaves nothing to be moved."""
+    writing = folder.with_name(f"{WRITING}{uuid4().hex[:8]}-{folder.name}")
     writing.mkdir(parents=True)
+    try:
+        _write_into(writing, about, frozen, pictures, batch_size, workers, damage_limit)
+        if not folder.exists():
+            move_into_place(writing, folder)
+    finally:
+        shutil.rmtree(writing, ignore_errors=True)
+
+
+def _write_into(
+    writing: Path,
+    about: Mapping[str, Any],
+    frozen: Frozen,
+    pictures: LabelledPictures,
+    batch_size: int,
+    workers: int,
+    damage_limit: float,
+) -> None:
+    """All three files."""
     batches = np.array_split(np.arange(len(pictures)), range(batch_size, len(pictures), batch_size))
     labels, damaged, start, table = list[Tensor](), list[str](), 0, None
     found = seen_batches(pictures, batches, workers, pinned=frozen.device.type == "cuda")
     for batch in tqdm(found, total=len(batches), desc="encoding", unit="batch", delay=5):
         damaged += batch.damaged
-        _check_damage(damaged, len(pictures), pictures.source.name, damage_limit)
+        check_damage(damaged, len(pictures), pictures.source.name, damage_limit)
         if not len(batch.pictures):
             continue
         features = frozen(batch.pictures)
@@ -119,7 +138,6 @@ def _write(
     table.flush()
     np.save(writing / LABELS, torch.cat(labels).numpy())
     (writing / ABOUT).write_text(json.dumps({**about, "damaged": damaged}, indent=2) + "\n")
-    move_into_place(writing, folder)
 
 
 def _store(rows: np.ndarray, features: Tensor) -> None:
@@ -133,7 +151,7 @@ def _store(rows: np.ndarray, features: Tensor) -> None:
     rows[:] = rounded.cpu().numpy()
 
 
-def _check_damage(damaged: list[str], pictures: int, name: str, limit: float) -> None:
+def check_damage(damaged: list[str], pictures: int, name: str, limit: float) -> None:
     """Raise TooMuchDamage as soon as the share of all pictures is above the limit."""
     if pictures >= MINIMUM_SAMPLES and len(damaged) > limit * pictures:
         raise TooMuchDamage(

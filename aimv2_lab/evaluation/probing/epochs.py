@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from aimv2_lab.evaluation.probing.cache import CachedFeatures
+from aimv2_lab.evaluation.probing.cache import CachedFeatures, check_damage
 from aimv2_lab.evaluation.probing.encoding import Frozen
 from aimv2_lab.evaluation.probing.pictures import AugmentedPictures, LabelledPictures, seen_batches
 from aimv2_lab.evaluation.probing.training import Batches
@@ -44,6 +44,7 @@ class AugmentedEpochs:
     recipe: ProbeRecipe
     seed: int
     workers: int
+    damage_limit: float
 
     @property
     def steps(self) -> int:
@@ -51,11 +52,18 @@ class AugmentedEpochs:
         return max(len(self.pictures) // self.recipe.batch_size, 1)
 
     def __call__(self, epoch: int) -> Batches:
-        """The batches of an epoch, without damaged pictures."""
+        """The batches of an epoch, without damaged pictures.
+
+        Raises TooMuchDamage as `cached_features` does, and ValueError where a whole batch is damaged.
+        """
         seen = AugmentedPictures(self.pictures, self.recipe.augmentation, self.seed, epoch)
         batches = epoch_batches(len(self.pictures), self.recipe.batch_size, self.seed, epoch)
-        device = self.frozen.device
+        device, damaged = self.frozen.device, list[str]()
         for batch in seen_batches(seen, batches, self.workers, pinned=device.type == "cuda"):
+            damaged += batch.damaged
+            check_damage(damaged, len(self.pictures), self.pictures.source.name, self.damage_limit)
+            if not len(batch.pictures):
+                raise ValueError(f"{self.pictures.source.name}: a whole batch cannot be used: {batch.damaged[0]}")
             yield self.frozen(batch.pictures), batch.labels.to(device)
 
 

@@ -34,8 +34,11 @@ def open_labelled(
     """Pictures whose one caption is their class; the classes are those of the training pictures.
 
     `trained_on` names the splits that are training pictures. Nothing is held out of them where the test is a split of
-    its own. Raises what `open_mixture` and `find_classes` do, and ValueError for pictures that have no one size.
+    its own. Raises what `open_mixture` and `find_classes` do, and ValueError for pictures that have no one size, and
+    for a test on what is trained on.
     """
+    if test in trained_on:
+        raise ValueError(f"test = {test!r}: those pictures are trained on ({', '.join(trained_on)}). Choose test")
     whole = replace(data, validation_share=0.0) if test == "test" else data
     mixtures = [open_mixture(split, whole, _size(seen)) for split in trained_on]
     classes = ClassLabels(find_classes(mixtures[0]))
@@ -44,10 +47,11 @@ def open_labelled(
     return Probed(train, {test: LabelledPictures(tested, classes, seen)})
 
 
-def open_factors(spec: str, seen: Preprocessing) -> Probed:
+def open_factors(spec: str, seen: Preprocessing, seed: int = 0) -> Probed:
     """Scenes of a generated world, "world:PRESET" or "world:PRESET:LENGTH", and every factor of theirs; tested on
-    validation scenes and, apart, on scenes of the combinations that no other scene holds."""
-    train, validation, heldout = map(partial(_scenes, spec, seen), ("train", "validation", "heldout"))
+    validation scenes and, apart, on scenes of the combinations that no other scene holds. `seed` is the world's: 0 has
+    the scenes that runs train on."""
+    train, validation, heldout = map(partial(_scenes, spec, seen, seed), ("train", "validation", "heldout"))
     return Probed(train, {SEEN: validation, HELD_OUT: heldout})
 
 
@@ -56,8 +60,8 @@ def check_set(known: ProbeSet, found: Probed) -> None:
     known.check(len(found.train.labels.tasks[0].classes))
 
 
-def _scenes(spec: str, seen: Preprocessing, split: str) -> LabelledPictures:
-    world = open_world(spec, split, _size(seen))
+def _scenes(spec: str, seen: Preprocessing, seed: int, split: str) -> LabelledPictures:
+    world = open_world(spec, split, _size(seen), seed)
     return LabelledPictures(world, FactorLabels(world), seen)
 
 

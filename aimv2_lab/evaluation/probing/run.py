@@ -69,7 +69,7 @@ def probe_encoder(
     by_seed = []
     for seed in seeds:
         epochs = (
-            AugmentedEpochs(frozen, fitted, recipe, seed, storing.workers)
+            AugmentedEpochs(frozen, fitted, recipe, seed, storing.workers, storing.damage_limit)
             if recipe.augmented
             else CachedEpochs(parts["train"], recipe, seed, frozen.device)
         )

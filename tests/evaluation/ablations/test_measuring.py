@@ -54,7 +54,7 @@ def test_a_trained_variant_is_probed_and_its_scores_are_kept(tmp_path: Path, mon
     with pytest.raises(ValueError, match=r"training\.seed was 3, is 4"):
         run_variant(variant, 4, tmp_path / "run")
     monkeypatch.setattr("aimv2_lab.data.world.settings.CODE_VERSION", 999)
-    with pytest.raises(ValueError, match="measured on another world:contrast"):
+    with pytest.raises(ValueError, match="measured in another way: with another world"):
         run_variant(variant, 3, tmp_path / "run")
 
 

@@ -153,3 +153,23 @@ def test_a_digest_is_of_every_weight_and_size() -> None:
     assert len(digests) == 1 + len(list(encoder().parameters()))
     assert encoder_digest(encoder()) in digests
     assert encoder_digest(VisionEncoder(replace(encoder().recipe, norm_eps=1e-4))) not in digests
+
+
+class Slow(LabelledPictures):
+    """Whose eighth picture waits until another process (here: call) has written all of them."""
+
+    other: Path
+
+    def seen(self, index: int, view: object) -> object:  # type: ignore[override]
+        if index == 7:
+            cached_features(self.other, frozen(), pictures(), batch_size=2)
+        return super().seen(index, view)  # type: ignore[arg-type]
+
+
+def test_two_writers_of_one_folder_leave_whole_features(tmp_path: Path) -> None:
+    whole = cached_features(tmp_path / "alone", frozen(), pictures(), batch_size=2).features
+    slow = Slow(pictures().source, pictures().labels, SEEN)
+    object.__setattr__(slow, "other", tmp_path / "f")
+    found = cached_features(tmp_path / "f", frozen(), slow, batch_size=2)
+    assert np.array_equal(found.features, whole) and np.abs(whole).min(axis=(1, 2)).max() > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "f"]  # nothing is left half done

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from aimv2_lab.data.damage import TooMuchDamage
 from aimv2_lab.data.records import Pair
 from aimv2_lab.evaluation.probing import cache
 from aimv2_lab.evaluation.probing.epochs import AugmentedEpochs, CachedEpochs, epoch_batches
@@ -87,12 +88,20 @@ def test_augmented_epochs_differ_and_are_drawn_by_seed_and_epoch() -> None:
     read, whole = frozen(), pictures(10, damaged=(3,))
 
     def features(seed: int, epoch: int, workers: int = 0) -> torch.Tensor:
-        ((found, labels),) = AugmentedEpochs(read, whole, QUICK, seed, workers)(epoch)
+        ((found, labels),) = AugmentedEpochs(read, whole, QUICK, seed, workers, 0.01)(epoch)
         assert len(found) == len(labels) == 9
         return found
 
     assert torch.equal(features(0, 0), features(0, 0, workers=1))
     assert not torch.equal(features(0, 0), features(0, 1)) and not torch.equal(features(0, 0), features(1, 0))
+
+
+def test_augmented_epochs_are_refused_where_too_much_is_damaged() -> None:
+    many = pictures(240, damaged=range(0, 240, 3))
+    with pytest.raises(TooMuchDamage, match=r"above data\.damage_limit = 1\.00%"):
+        list(AugmentedEpochs(frozen(), many, QUICK, 0, 0, 0.01)(0))
+    with pytest.raises(ValueError, match="a whole batch cannot be used"):
+        list(AugmentedEpochs(frozen(), pictures(4, damaged=range(4)), QUICK, 0, 0, 0.01)(0))
 
 
 def test_cached_epochs_give_features_with_their_own_labels(tmp_path: Path) -> None:
