@@ -202,7 +202,7 @@ def draw_lucky_choice(
         axes.plot(sizes, hasty[name], "s--", color=WRONG, label="chosen on the test pictures")
         axes.plot(sizes, honest[name], "o-", color=PREFIX, label="chosen on other pictures")
         middle = honest[name][-1]
-        axes.set(xscale="log", xlabel="test pictures", ylim=(middle - 0.04, middle + 0.14))
+        axes.set(xscale="log", xlabel="test pictures", ylim=(middle - 0.04, min(middle + 0.14, 1.02)))
         axes.set_xticks(sizes, [str(size) for size in sizes])
         axes.minorticks_off()
         axes.set_title(name, fontsize=10, fontweight="normal")

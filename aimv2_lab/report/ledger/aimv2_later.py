@@ -2,7 +2,6 @@
 
 from aimv2_lab.report.ledger.entries import Entry, Section, values
 
-_SWEEP = "our probe is fitted to the generated world with settings of our choice; ImageNet's recipe is to come"
 _OUT_OF_SCOPE = "needs data and models that are not here"
 
 
@@ -137,39 +136,67 @@ _PROBE = Section(
             "Frozen encoder, attentive probe on the last layer's features",
             "Table A2",
             "paper",
-            ("evaluation.probe.AttentiveProbe", "evaluation.features.frozen_features"),
+            ("evaluation.probe.AttentiveProbe", "evaluation.probing.run.probe_encoder"),
             (
                 "evaluation/test_probe.py::test_it_finds_the_patch_that_tells",
-                "evaluation/test_probe.py::test_frozen_features_are_the_encoders_in_any_batch_size",
+                "evaluation/probing/test_run.py::test_every_probe_learns_what_is_there",
             ),
-            "10",
+            "10: 3. The papers' probe",
         ),
         Entry(
             "One learned query, no query or output projection, keys and values without bias, batch norm without scale "
             "(AIM v1's probe; AIMv2's is not described)",
             "ml-aim",
             "released code",
-            ("evaluation.probe.AttentiveProbe",),
+            ("evaluation.probe.AttentiveProbe", "model.pooling.AttentivePooling"),
             ("evaluation/test_probe.py::test_it_finds_the_patch_that_tells",),
-            "10",
+            "10: 3. The papers' probe",
         ),
         Entry(
             "The classifier has a bias here; AIM v1's has none",
             "–",
             "our choice",
-            ("evaluation.probe.AttentiveProbe.classifier",),
+            ("evaluation.probe.AttentiveProbe.classifier", "recipes.probing.ProbeRecipe.classifier_bias"),
             ("evaluation/test_probe.py::test_without_a_clue_it_stays_at_chance",),
-            "10",
+            "10: 3. The papers' probe",
         ),
-        _absent(
-            "AdamW, β 0.9 and 0.999; peak rate swept over 5e-5 … 2e-3, decay over 0.05 and 0.1", "Table A2", _SWEEP
+        Entry(
+            "AdamW, β 0.9 and 0.999; peak rate swept over 5e-5 … 2e-3, decay over 0.05 and 0.1; the best kept",
+            "Table A2",
+            "paper",
+            ("recipes.probing.TABLE_A2_RATES", "evaluation.probing.grid.ProbeGrid"),
+            (
+                "evaluation/probing/test_grid.py::test_the_grid_is_table_a2s",
+                "evaluation/probing/test_grid.py::test_every_cell_equals_the_plain_probe_trained_alone",
+            ),
+            "10: Fourteen probes at once",
         ),
-        _absent("Minimum rate 1e-5, cosine, clip 3.0, warm-up of 5 epochs (others 0)", "Table A2", _SWEEP),
-        _absent("Batch of 1,024 (others 512), 100 epochs", "Table A2", _SWEEP),
-        _absent(
+        Entry(
+            "The best cell is chosen on a tenth of the training pictures, which no probe is trained on",
+            "–",
+            "our choice",
+            ("recipes.probing.ProbeRecipe.selection_share", "evaluation.probing.parts.split_off"),
+            ("evaluation/probing/test_run.py::test_the_test_pictures_do_not_choose_the_cell",),
+            "10: Break it: the test set chooses",
+        ),
+        Entry(
+            "Minimum rate 1e-5, cosine, clip 3.0, warm-up of 5 epochs (others 0); batch of 1,024 (others 512), "
+            "100 epochs",
+            "Table A2",
+            "paper",
+            ("recipes.probing.ProbeRecipe", "evaluation.probing.training.rate_share"),
+            ("evaluation/probing/test_grid.py::test_the_rate_warms_up_and_ends_near_the_minimum",),
+            "10: Fourteen probes at once",
+        ),
+        Entry(
             "Crop 0.08 … 1, flip 0.5, colour jitter 0.3, AutoAugment rand-m9-mstd0.5-inc1",
             "Table A2",
-            "features are computed once per picture, so there is no augmentation",
+            "paper",
+            ("recipes.probing.Augmentation", "data.augmentation.augmented_picture"),
+            (
+                "evaluation/probing/test_run.py::"
+                "test_a_probe_of_augmented_pictures_encodes_them_anew_and_once_for_all_cells",
+            ),
         ),
         _absent("Table 3: fourteen image data sets, frozen trunk", "Tables 3, B1, B2", _OUT_OF_SCOPE),
     ),

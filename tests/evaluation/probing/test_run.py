@@ -68,8 +68,10 @@ def test_the_test_pictures_do_not_choose_the_cell(tmp_path: Path) -> None:
     recipe = replace(QUICK, kind="linear", learning_rates=tuple(np.geomspace(1e-3, 3e-1, 12)), weight_decays=(0.0, 0.3))
     test, train = split_off(labelled(220), 160 / 220)
     other = replace(test, labels=PartLabels(OtherCoins(), test.labels.indices))  # type: ignore[attr-defined]
-    storing, read = Storing(tmp_path), frozen(pooled=True)
-    right, turned = (probe_encoder(read, train, {"test": one}, recipe, storing).tasks for one in (test, other))
+    right, turned = (
+        probe_encoder(frozen(pooled=True), train, {"test": one}, recipe, Storing(tmp_path / name)).tasks
+        for name, one in (("right", test), ("turned", other))
+    )
     for one, same in zip(right, turned, strict=True):
         assert one.chosen == same.chosen == (recipe.cells[int(np.argmax(one.grid[0]))],)
         assert one.by_test["test"]["top1"].mean == pytest.approx(1 - same.by_test["test"]["top1"].mean)
