@@ -38,7 +38,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_training_command_and_the_python_example_run(workplace: Path) -> None:
-    (train,) = [line for line in commands() if "launch.pretrain" in line]
+    (train,) = [line for line in commands() if "launch.pretrain" in line and "--rival" not in line]
     subprocess.run(train.replace(".venv/bin/python", sys.executable).split(), cwd=workplace, check=True)
     assert (workplace / "runs/small/recipe.json").exists()
     example, transformers, timm = fenced(README, "python")  # timm's: tests/formats/test_timm.py

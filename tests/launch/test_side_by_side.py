@@ -48,7 +48,7 @@ def test_finished_runs_are_read_in_order_and_a_failing_one_ends_the_command(tmp_
         ("one", 12, 12.0),
         ("other", 12, 12.0),
     ]
-    trained = Job("one", Variant(VARIANTS["aimv2"].recipe), 1)  # of which no recipe lies there
+    trained = Job("one", Variant(VARIANTS["aimv2"].recipe), 11)  # of which no recipe lies there
     with pytest.raises(FileNotFoundError):
         run_side_by_side([trained], tmp_path, 1)
 
