@@ -112,6 +112,8 @@ def run_probe(options: ProbeOptions, known: ProbeSet | None = None, command: str
     pooled = recipe.kind != "attentive"
     frozen = Frozen(encoder, pixel_scale(seen), recipe.layers, recipe.normed, pooled, options.precision)
     if options.data.startswith("world:"):
+        if options.test != "validation":
+            raise ValueError(f"test = {options.test!r} of {options.data}: a world has validation and held-out scenes")
         probed = open_factors(options.data, seen)
     else:
         trained_on = known.trained_on if known else ("train",)

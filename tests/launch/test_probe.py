@@ -174,3 +174,12 @@ def test_a_label_that_training_pictures_lack_is_named(encoder: Path, tmp_path: P
     write_split(tmp_path, "val", "folder", ["owl", "dog"])
     with pytest.raises(ValueError, match="unknown class 'dog'"):
         probe(encoder, tmp_path, tmp_path / "out", "--probe", "linear")
+
+
+def test_no_test_pictures_are_trained_on_and_a_world_has_no_test_split(
+    encoder: Path, pictures: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="test = 'test' of world:easy:20"):
+        probe(encoder, "world:easy:20", tmp_path / "a", "--test", "test")
+    with pytest.raises(ValueError, match=r"test = 'validation': those pictures are trained on \(train, validation\)"):
+        probe(encoder, pictures, tmp_path / "b", "--set", "dtd", "--test", "validation")
