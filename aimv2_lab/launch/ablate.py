@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -28,10 +28,12 @@ import tyro
 from aimv2_lab.evaluation.ablations.measuring import run_variant
 from aimv2_lab.evaluation.ablations.tables import ABLATIONS
 from aimv2_lab.evaluation.ablations.toys import AIMV2
-from aimv2_lab.evaluation.ablations.variants import VARIANTS
+from aimv2_lab.evaluation.ablations.variants import MANY, VARIANTS
 from aimv2_lab.fields import unknown_name
 from aimv2_lab.launch.command import end_plainly
+from aimv2_lab.report.curves import FINE_STEPS, store_curves
 from aimv2_lab.report.stored import FOLDER, save_result
+from aimv2_lab.training.run.folder import read_metrics
 
 PROGRAM = "python -m aimv2_lab.launch.ablate"
 RESULT = "ablations"
@@ -110,6 +112,19 @@ def table_list() -> str:
     return "\n".join([*names, f"in all {len(jobs_of(list(ABLATIONS), 'report'))} runs"])
 
 
+def with_early_curves(values: Sequence[Mapping[str, Any]], runs: Path) -> list[dict[str, Any]]:
+    """The measures, and as "curves" how each run's losses began, where a variant has enough seeds for a band."""
+    return [{**value, **_early_curve(value["variant"], runs / f"{value['variant']}-{value['seed']}")} for value in values]
+
+
+def _early_curve(name: str, folder: Path) -> dict[str, Any]:
+    variant = VARIANTS[name]
+    if not variant.trained or variant.seeds < MANY:
+        return {}
+    records = [record for record in read_metrics(folder, "train") if record["step"] <= FINE_STEPS]
+    return {"curves": store_curves(records)}
+
+
 def ablate(options: AblateOptions, command: str) -> Path:
     """Run what is missing and store all; returns the file."""
     named = [name for name in options.tables.split(",") if name]
@@ -117,6 +132,7 @@ def ablate(options: AblateOptions, command: str) -> Path:
     started = time.perf_counter()
     values = run_jobs(jobs, options.runs, options.processes)
     print(f"{len(jobs)} runs; this command took {(time.perf_counter() - started) / 60:.1f} min")
+    values = with_early_curves(values, options.runs)
     seconds = sum(value["seconds"] for value in values)
     whole = not named and options.seeds == "report"
     return save_result(RESULT, values, command, asdict(AIMV2), seconds, FOLDER if whole else options.runs)
