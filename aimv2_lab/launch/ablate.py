@@ -114,7 +114,9 @@ def table_list() -> str:
 
 def with_early_curves(values: Sequence[Mapping[str, Any]], runs: Path) -> list[dict[str, Any]]:
     """The measures, and as "curves" how each run's losses began, where a variant has enough seeds for a band."""
-    return [{**value, **_early_curve(value["variant"], runs / f"{value['variant']}-{value['seed']}")} for value in values]
+    return [
+        {**value, **_early_curve(value["variant"], runs / f"{value['variant']}-{value['seed']}")} for value in values
+    ]
 
 
 def _early_curve(name: str, folder: Path) -> dict[str, Any]:

@@ -17,7 +17,6 @@ EXERCISES = NOTEBOOKS / "exercises"
 # Notebooks to come: number and title. A row is dropped here when its notebook exists.
 PLANNED = {
     "10": "Probing",
-    "11": "Ablations and rivals",
     "12": "Higher resolution",
 }
 

@@ -225,7 +225,14 @@ def _draw_verdict(axes: Axes, place: float, word: Verdict | None) -> None:
 
 def _legend(figure: Figure) -> None:
     sides: list[Any] = [
-        Line2D([], [], marker="D", linewidth=3.5, color=colour, label=f"{side} {'from' if 'told' in side else 'the'} default")
+        Line2D(
+            [],
+            [],
+            marker="D",
+            linewidth=3.5,
+            color=colour,
+            label=f"{side} {'from' if 'told' in side else 'the'} default",
+        )
         for side, colour in SIDES.items()
     ]
     marks: list[Any] = [

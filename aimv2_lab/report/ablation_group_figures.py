@@ -90,7 +90,9 @@ def draw_groups(rows: Sequence[Measured]) -> Figure:
             score = one.scores[column]
             style: Any = {"fmt": "D", "color": _colour(one.row.label), "linewidth": 4, "alpha": 0.75}
             axes.errorbar(100 * score.mean, place, xerr=_points(score), **style)
-            axes.scatter([100 * value for value in score.values], [place] * len(score.values), s=9, color=TRUE, zorder=3)
+            axes.scatter(
+                [100 * value for value in score.values], [place] * len(score.values), s=9, color=TRUE, zorder=3
+            )
         axes.set_xlabel(name, fontsize=8.5)
         axes.margins(x=0.12)
         axes.grid(axis="x", color=FAINT)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from aimv2_lab.data.records import Pair
 from aimv2_lab.data.world.source import WorldSource
 from aimv2_lab.evaluation.probing.factors import FactorLabels
 from aimv2_lab.model.masks import causal_mask, parallel_mask, prefix_mask
@@ -60,12 +62,19 @@ def rival_views(patches: int, tokens: int, prefix_length: int, visible: Tensor) 
     )
 
 
+def as_picture(pair: Pair) -> Tensor:
+    """A pair's picture (3, height, width) in 0 … 1."""
+    return torch.from_numpy(np.array(pair.image)).permute(2, 0, 1) / 255
+
+
 @styled
 def draw_rivals(picture: Tensor, caption: str, views: Sequence[View]) -> Figure:
     """A row for every objective, on one picture (3, height, width) in 0 … 1 of square many patches: what the encoder is
     given, who sees whom there and behind it (row sees column), and what is predicted: patches and words."""
-    figure, panels = plt.subplots(len(views), 4, figsize=(WIDTH * 1.1, 1.5 * len(views) + 0.4), width_ratios=[1, 1, 1, 2.4])
-    heads = ("given to the encoder", "sees whom: encoder", "… and behind it", "predicted")
+    figure, panels = plt.subplots(
+        len(views), 4, figsize=(WIDTH * 1.1, 1.5 * len(views) + 0.4), width_ratios=[1, 1, 1, 2.4]
+    )
+    heads = ("given", "encoder", "behind it", "predicted")
     for row, view in zip(panels, views, strict=True):
         _draw_patches(row[0], picture, view.given)
         row[0].set_ylabel(view.name, fontsize=10.5, fontweight="bold")
@@ -117,9 +126,9 @@ def _draw_predicted(axes: Axes, picture: Tensor, view: View, caption: str) -> No
 @styled
 def draw_world_strip(world: WorldSource, scenes: Sequence[int]) -> Figure:
     """Scenes with a caption each, and below what a probe is asked of them: every factor in its group's colour."""
-    figure = plt.figure(figsize=(WIDTH * 1.3, 4.7))
-    upper, lower = figure.subfigures(2, 1, height_ratios=[2.4, 1])
-    for axes, scene in zip(upper.subplots(1, len(scenes)), scenes, strict=True):
+    figure = plt.figure(figsize=(WIDTH * 1.3, 4.3))
+    upper, lower = figure.subfigures(2, 1, height_ratios=[2.1, 1])
+    for axes, scene in zip(upper.subplots(1, len(scenes), gridspec_kw={"wspace": 0.05}), scenes, strict=True):
         pair = world[scene]
         axes.imshow(pair.image)
         axes.set(xticks=[], yticks=[])

@@ -6,6 +6,8 @@ Try first: a check tells what differs, and every exercise has two folded hints. 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from statistics import mean, stdev
 
 import numpy as np
 import torch
@@ -178,6 +180,26 @@ solution_09b = math.log(7 / 2)  # 1/2 with the picture, because either object ma
 solution_09c = "B"
 
 solution_09d = 0.56  # 0.38 before; the untrained encoder gains as much, 0.47 to 0.61
+
+# --- Notebook 11: ablations and rivals ---
+
+
+def solution_11a(default: Sequence[float], row: Sequence[float], t: float) -> tuple[float, float]:
+    """Pair by pair first: what both seeds share goes out before any spread is measured."""
+    differences = [mine - theirs for mine, theirs in zip(row, default, strict=True)]
+    return mean(differences), t * stdev(differences) / math.sqrt(len(differences))
+
+
+def solution_11b(images: Tensor, texts: Tensor, scale: float) -> Tensor:
+    """The diagonal is right, along the rows and along the columns; the mean of both."""
+    logits, own = scale * images @ texts.T, torch.arange(len(images))
+    of_images, of_texts = (nn.functional.cross_entropy(one, own) for one in (logits, logits.T))
+    return (of_images + of_texts) / 2
+
+
+solution_11c = 1600 * 84_586_752 / 13_363_200
+
+solution_11d = "B"
 
 # --- Notebook 13: the hand-off ---
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Literal, get_args
+from typing import Literal
 
 from aimv2_lab.evaluation.ablations.comparing import Column, Measured
 from aimv2_lab.evaluation.ablations.tables import Ablation, Row
 from aimv2_lab.evaluation.probing.scores import Interval
 
 Verdict = Literal["shows", "does not show", "shows the opposite"]
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+TIE = (
+    0.2  # points; where the paper's rows differ by less, it claims no difference, and there is none to show; our choice
+)
 
 
 def paper_difference(table: Ablation, row: Row) -> float | None:
@@ -25,20 +27,14 @@ def paper_difference(table: Ablation, row: Row) -> float | None:
 
 def verdict(table: Ablation, measured: Measured, column: Column = "P and T") -> Verdict | None:
     """Whether our difference, with 95% confidence, has the sign of the paper's, has the other one, or is not told from
-    zero; None where the paper has no difference to compare with."""
+    zero; None where the paper has no difference to compare with, or one of less than `TIE` points."""
     stated = paper_difference(table, measured.row)
-    if not stated:
+    if stated is None or abs(stated) < TIE:
         return None
     side = measured.clear(column)
     if side == "not told apart":
         return "does not show"
     return "shows" if (stated > 0) == (side == "above") else "shows the opposite"
-
-
-def verdicts(table: Ablation, rows: Sequence[Measured], column: Column = "P and T") -> dict[str, Verdict]:
-    """The verdict on every row for which there is one, by label."""
-    found = {measured.row.label: verdict(table, measured, column) for measured in rows}
-    return {label: word for label, word in found.items() if word}
 
 
 def wrong_order(one: Interval, other: Interval) -> float:
