@@ -67,7 +67,7 @@ def draw_chosen(measured: Tables, table: str, column: Column) -> Figure:
 
 def finding(table: Ablation, rows: Sequence[Measured], column: Column = "P and T") -> str:
     """How many rows lie clearly above or below the default: a table's title."""
-    sides = Counter(one.clear(column) for one in rows if one.differences is not None)
+    sides: Counter[str] = Counter(one.clear(column) for one in rows if one.differences is not None)
     parts = [f"{sides[side]} {side}" for side in SIDES if sides[side]]
     return f"{table.title}: {', '.join(parts)} (against {table.default})"
 

@@ -16,6 +16,8 @@ from aimv2_lab.report.style import FAINT, IMAGE, NEUTRAL, PREFIX, TEXT, TRUE, WI
 
 # By what an objective learns from: pixels, captions, both, neither.
 SOURCES = {"image only": IMAGE, "masked image": IMAGE, "AIMv2": PREFIX, "untrained": NEUTRAL}
+LETTERS, LINES = 62, 24  # of a label that fit into a panel, across and upwards
+Rectangle = tuple[float, float, float, float]  # left, right, bottom, top
 NAMES: Mapping[Column, str] = {
     "P": "P: in the picture, never named",
     "T": "T: quiet in the picture, named",
@@ -33,9 +35,10 @@ def objective_finding(rows: Sequence[Measured]) -> str:
     differences allow."""
     by_label = {one.row.label: one for one in rows}
     of_pictures, of_captions = (by_label[label] for label in ("image only", "caption only, prefix"))
+    asked: tuple[tuple[str, Measured, Column], ...] = (("captions", of_captions, "P"), ("pictures", of_pictures, "T"))
     kept = [
         f"more {column} than {name} alone" if one.clear(column) == "below" else f"no more {column} than {name} alone"
-        for name, one, column in (("captions", of_captions, "P"), ("pictures", of_pictures, "T"))
+        for name, one, column in asked
     ]
     return f"AIMv2 keeps {kept[0]}, and {kept[1]}"
 
@@ -49,12 +52,15 @@ def draw_objectives(pairs: Sequence[Measured], flops: Sequence[Measured]) -> Fig
     for axes, rows, budget in zip(panels, (pairs, flops), ("pairs", "FLOPs"), strict=True):
         for one in rows:
             _draw_point(axes, one)
-        for line, column in ((axes.axvline, "P"), (axes.axhline, "T")):
-            line(100 * untrained.scores[column].mean, color=NEUTRAL, linewidth=1, linestyle=":", zorder=0)
+        style: dict[str, Any] = {"color": NEUTRAL, "linewidth": 1, "linestyle": ":", "zorder": 0}
+        axes.axvline(100 * untrained.scores["P"].mean, **style)
+        axes.axhline(100 * untrained.scores["T"].mean, **style)
         axes.set_title(f"at equal {budget}")
         axes.set_xlabel(f"{NAMES['P']}, %")
     panels[0].set_ylabel(f"{NAMES['T']}, %")
-    panels[0].margins(0.14)
+    panels[0].margins(0.16)
+    for axes, rows in zip(panels, (pairs, flops), strict=True):
+        _name_points(axes, rows)
     figure.suptitle(
         f"At equal pairs {objective_finding(pairs)};\nat equal FLOPs {objective_finding(flops)}", fontsize=11
     )
@@ -63,18 +69,31 @@ def draw_objectives(pairs: Sequence[Measured], flops: Sequence[Measured]) -> Fig
 
 def _draw_point(axes: Axes, one: Measured) -> None:
     across, up = one.scores["P"], one.scores["T"]
-    colour = _colour(one.row.label)
     reaches: dict[str, Any] = {"xerr": _points(across), "yerr": _points(up)}
-    axes.errorbar(100 * across.mean, 100 * up.mean, **reaches, fmt="o", color=colour, linewidth=1.2, markersize=7)
-    axes.annotate(
-        one.row.label,
-        (100 * across.mean, 100 * up.mean),
-        xytext=(0, 9),
-        textcoords="offset points",
-        ha="center",
-        color=TRUE if colour == NEUTRAL else colour,
-        fontsize=9,
-    )
+    style: dict[str, Any] = {"fmt": "o", "color": _colour(one.row.label), "linewidth": 1.2, "markersize": 7}
+    axes.errorbar(100 * across.mean, 100 * up.mean, **reaches, **style)
+
+
+def _name_points(axes: Axes, rows: Sequence[Measured]) -> None:
+    """Each label above, below, left or right of its point, where it covers least of the points and labels so far."""
+    places = [(100 * one.scores["P"].mean, 100 * one.scores["T"].mean) for one in rows]
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    wide, high = (right - left) / LETTERS, (top - bottom) / LINES
+    taken = [(x - wide, x + wide, y - high / 2, y + high / 2) for x, y in places]
+    for one, (x, y) in zip(rows, places, strict=True):
+        half = len(one.row.label) * wide / 2
+        shifts = ((0, 1.1 * high), (0, -1.1 * high), (half + 1.5 * wide, 0), (-half - 1.5 * wide, 0))
+        boxes = [(x + a - half, x + a + half, y + b - high / 2, y + b + high / 2) for a, b in shifts]
+        best = min(boxes, key=lambda box: sum(_overlap(box, other) for other in taken))
+        taken.append(best)
+        colour = _colour(one.row.label)
+        centre = ((best[0] + best[1]) / 2, (best[2] + best[3]) / 2)
+        axes.text(*centre, one.row.label, ha="center", va="center", color=TRUE if colour == NEUTRAL else colour, size=9)
+
+
+def _overlap(one: Rectangle, other: Rectangle) -> float:
+    across = min(one[1], other[1]) - max(one[0], other[0])
+    return max(across, 0) * max(min(one[3], other[3]) - max(one[2], other[2]), 0)
 
 
 def _points(interval: Interval) -> float | None:

@@ -62,7 +62,7 @@ def readings(measured: Tables) -> Page:
         said: dict[str, list[str]] = {}
         for label, word in reading.rows.items():
             said.setdefault(word, []).append(label)
-        parts = [f"*{word}*: {', '.join(labels)}" for word, labels in said.items()]
+        parts = [f"*{word}* “{'”, “'.join(labels)}”" for word, labels in said.items()]
         against = f"({table.source}; against {table.default})"
         lines.append(f"- **{table.title}** {against}: {'; '.join(parts)}; at this scale, because {reading.because}")
     return Page("\n".join(lines))

@@ -26,9 +26,11 @@ from aimv2_lab.report.world_figures import CLASS_COLOURS, CLASS_NAMES
 
 @dataclass(frozen=True)
 class View:
-    """One objective on one pair: which patches (I,) the encoder is given and which are predicted; who sees whom in the
-    encoder, and in what follows it, of whose slots the first `patches` are patches; what is said of the caption; and how
-    many patches are the prefix."""
+    """One objective on one pair.
+
+    Which patches (I,) the encoder is given and which are predicted; who sees whom in the encoder, and in what follows
+    it, of whose slots the first `patches` are patches; what is said of the caption; how many patches are the prefix.
+    """
 
     name: str
     given: Tensor
@@ -127,7 +129,7 @@ def _draw_predicted(axes: Axes, picture: Tensor, view: View, caption: str) -> No
 def draw_world_strip(world: WorldSource, scenes: Sequence[int]) -> Figure:
     """Scenes with a caption each, and below what a probe is asked of them: every factor in its group's colour."""
     figure = plt.figure(figsize=(WIDTH * 1.3, 4.3))
-    upper, lower = figure.subfigures(2, 1, height_ratios=[2.1, 1])
+    upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.1, 1])[:, 0]
     for axes, scene in zip(upper.subplots(1, len(scenes), gridspec_kw={"wspace": 0.05}), scenes, strict=True):
         pair = world[scene]
         axes.imshow(pair.image)

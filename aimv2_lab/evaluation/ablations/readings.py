@@ -144,7 +144,7 @@ READINGS: Mapping[str, Reading] = {
         {
             "causal, linear": "does not show",
         },
-        "the same holds without the attentive probe's help.",
+        "the same holds for the mean of the patches, without an attentive probe's help.",
     ),
     "aim-targets": Reading(
         {

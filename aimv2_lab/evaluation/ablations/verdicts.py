@@ -38,8 +38,11 @@ def verdict(table: Ablation, measured: Measured, column: Column = "P and T") -> 
 
 
 def wrong_order(one: Interval, other: Interval) -> float:
-    """The share of single pairs, a seed of each, that put two rows in another order than their means do."""
+    """The share of single pairs, a seed of each, that put two rows in another order than their means do; one half where
+    the means are equal."""
     side = one.mean - other.mean
+    if side == 0:
+        return 0.5
     pairs = [(mine - theirs) * side <= 0 for mine in one.values for theirs in other.values]
     return fmean(pairs)
 

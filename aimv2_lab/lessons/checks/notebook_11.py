@@ -58,9 +58,9 @@ def check_11d(answer: str | None) -> CheckResult:
     """Which claim a small table supports."""
     feedback = {
         "A": "That interval holds zero: the row may lie on either side. Nothing was shown, not even equality.",
-        "B": "The intervals of the two rows overlap, because seeds differ by much. In pairs, their difference is clear: "
+        "B": "The intervals of the two rows overlap, because seeds differ by much. In pairs the difference is clear: "
         "the interval of the differences leaves zero out.",
-        "C": "To fail to tell apart is not to show equal: with this reach, four points either way may hide.",
+        "C": "To fail to tell apart is not to show equal: any difference from −2 to +4 points fits as well.",
         "D": "The best of five is luck on top of the mean, and its neighbours' mean has none.",
     }
     return check_choice("11d which claim", answer, "B", feedback)
