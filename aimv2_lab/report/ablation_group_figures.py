@@ -16,7 +16,7 @@ from aimv2_lab.report.style import FAINT, IMAGE, NEUTRAL, PREFIX, TEXT, TRUE, WI
 
 # By what an objective learns from: pixels, captions, both, neither.
 SOURCES = {"image only": IMAGE, "masked image": IMAGE, "AIMv2": PREFIX, "untrained": NEUTRAL}
-LETTERS, LINES = 62, 24  # of a label that fit into a panel, across and upwards
+LETTERS, LINES = 80, 24  # of a label that fit into a panel, across and upwards
 Rectangle = tuple[float, float, float, float]  # left, right, bottom, top
 NAMES: Mapping[Column, str] = {
     "P": "P: in the picture, never named",
