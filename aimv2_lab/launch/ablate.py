@@ -13,20 +13,22 @@ is written beside the runs instead.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from aimv2_lab.evaluation.ablations.tables import ABLATIONS
 from aimv2_lab.evaluation.ablations.toys import AIMV2
-from aimv2_lab.evaluation.ablations.variants import VARIANTS
+from aimv2_lab.evaluation.ablations.variants import MANY, VARIANTS
 from aimv2_lab.fields import unknown_name
 from aimv2_lab.launch.command import end_plainly
 from aimv2_lab.launch.side_by_side import Job, SeedSet, jobs_of, run_side_by_side
+from aimv2_lab.report.curves import FINE_STEPS, store_curves
 from aimv2_lab.report.stored import FOLDER, save_result
+from aimv2_lab.training.run.folder import read_metrics
 
 PROGRAM = "python -m aimv2_lab.launch.ablate"
 RESULT = "ablations"
@@ -63,11 +65,27 @@ def table_list() -> str:
     return "\n".join([*names, f"in all {len(jobs_of_tables(list(ABLATIONS), 'report'))} runs"])
 
 
+def with_early_curves(values: Sequence[Mapping[str, Any]], runs: Path) -> list[dict[str, Any]]:
+    """The measures, and as "curves" how each run's losses began, where a variant has enough seeds for a band."""
+    return [
+        {**value, **_early_curve(value["variant"], runs / f"{value['variant']}-{value['seed']}")} for value in values
+    ]
+
+
+def _early_curve(name: str, folder: Path) -> dict[str, Any]:
+    variant = VARIANTS[name]
+    if not variant.trained or variant.seeds < MANY:
+        return {}
+    records = [record for record in read_metrics(folder, "train") if record["step"] <= FINE_STEPS]
+    return {"curves": store_curves(records)}
+
+
 def ablate(options: AblateOptions, command: str) -> Path:
     """Run what is missing and store all; returns the file."""
     named = [name for name in options.tables.split(",") if name]
     jobs = jobs_of_tables(named or list(ABLATIONS), options.seeds)
     values = run_side_by_side(jobs, options.runs, options.processes)
+    values = with_early_curves(values, options.runs)
     seconds = sum(value["seconds"] for value in values)
     whole = not named and options.seeds == "report"
     return save_result(RESULT, values, command, asdict(AIMV2), seconds, FOLDER if whole else options.runs)

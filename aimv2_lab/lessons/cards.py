@@ -16,7 +16,6 @@ EXERCISES = NOTEBOOKS / "exercises"
 
 # Notebooks to come: number and title. A row is dropped here when its notebook exists.
 PLANNED = {
-    "11": "Ablations and rivals",
     "12": "Higher resolution",
 }
 

@@ -6,6 +6,8 @@ Try first: a check tells what differs, and every exercise has two folded hints. 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from statistics import mean, stdev
 
 import numpy as np
 import torch
@@ -196,6 +198,25 @@ solution_10b = 0.5  # the two shapes are known, and either may be the large one'
 solution_10c = "B"
 
 solution_10d = 0.75  # more than the mean, 0.63, and less than what one query reads, 0.93
+# --- Notebook 11: ablations and rivals ---
+
+
+def solution_11a(default: Sequence[float], row: Sequence[float], t: float) -> tuple[float, float]:
+    """Pair by pair first: what both seeds share goes out before any spread is measured."""
+    differences = [mine - theirs for mine, theirs in zip(row, default, strict=True)]
+    return mean(differences), t * stdev(differences) / math.sqrt(len(differences))
+
+
+def solution_11b(images: Tensor, texts: Tensor, scale: float) -> Tensor:
+    """The diagonal is right, along the rows and along the columns; the mean of both."""
+    logits, own = scale * images @ texts.T, torch.arange(len(images))
+    of_images, of_texts = (nn.functional.cross_entropy(one, own) for one in (logits, logits.T))
+    return (of_images + of_texts) / 2
+
+
+solution_11c = 1600 * 84_586_752 / 13_363_200
+
+solution_11d = "B"
 
 # --- Notebook 13: the hand-off ---
 

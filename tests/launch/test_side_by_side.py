@@ -75,6 +75,7 @@ def test_some_tables_and_pilot_seeds_are_stored_beside_their_runs(
     monkeypatch.setattr(
         ablate, "run_side_by_side", lambda jobs, *_: [{"variant": j.name, "seconds": 1.0} for j in jobs]
     )
+    monkeypatch.setattr(ablate, "with_early_curves", lambda values, _: values)
     monkeypatch.setattr(ablate, "FOLDER", tmp_path / "package")
     some = ablate.AblateOptions("decoders", runs=tmp_path / "runs")
     assert ablate.ablate(some, "command").parent == tmp_path / "runs"

@@ -50,7 +50,7 @@ def measured_rows(table: Ablation, runs: Sequence[Mapping[str, Any]], test: str 
 
     Rows are compared under the seeds that both have. Raises ValueError where a row has no runs.
     """
-    default = next(row for row in table.rows if row.label == table.default)
+    default = table.default_row
     against = _by_seed(default, runs, test)
     return tuple(_measured(row, _by_seed(row, runs, test), None if row is default else against) for row in table.rows)
 
