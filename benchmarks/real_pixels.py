@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 import time
 from collections.abc import Iterator
@@ -90,7 +91,7 @@ def members(folder: Path, prefix: str) -> Iterator[tuple[str, dict[str, bytes]]]
 def named_pictures(folder: Path, to: Path) -> Path:
     """Tiny-ImageNet with "a photo of a CLASS." as every caption, and the class in the column `label`."""
     if not to.exists():
-        to.mkdir(parents=True)
+        aside = _aside(to)
         names = [words.split(",")[0] for _, words in json.loads((folder / "classes.json").read_text())]
         for split, prefix in (("train", "train"), ("val", "val")):
             samples = [
@@ -98,21 +99,31 @@ def named_pictures(folder: Path, to: Path) -> Path:
                 for number, (_, one) in enumerate(members(folder, prefix))
                 for label in [json.loads(one["json"])["label"]]
             ]
-            write_webdataset(to, f"{split}-00000", samples)
+            write_webdataset(aside, f"{split}-00000", samples)
+        aside.rename(to)
     return to
 
 
 def photographs(folder: Path, to: Path) -> Path:
     """COCO's photographs that SugarCrepe asks nothing about, once for each of their captions."""
     if not to.exists():
-        to.mkdir(parents=True)
+        aside = _aside(to)
         samples = []
         for _, one in members(folder, ""):
             about = json.loads(one["json"])
             if not json.loads(about["sugarcrepe_json"]):
                 samples += [Sample("", one["jpg"], 160, 160, caption, {}) for caption in about["captions"]]
-        write_webdataset(to, "train-00000", [replace(one, key=f"{n:08d}") for n, one in enumerate(samples)])
+        write_webdataset(aside, "train-00000", [replace(one, key=f"{n:08d}") for n, one in enumerate(samples)])
+        aside.rename(to)
     return to
+
+
+def _aside(to: Path) -> Path:
+    """An empty folder beside another, so that one who is killed leaves nothing that looks whole."""
+    aside = to.with_name(f"writing-{to.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    return aside
 
 
 def recipe_of(study: Study, data: Path, steps: int) -> Recipe:

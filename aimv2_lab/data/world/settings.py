@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from aimv2_lab.fields import unknown_name
@@ -95,9 +95,26 @@ class WorldSettings:
 
 _EASY_SHAPES = ("circle", "square", "triangle", "cross", "bar")
 _EASY_COLOURS = ("red", "yellow", "green", "blue", "purple", "pink", "black")
-_CONTRAST_SHAPES = ("circle", "triangle", "cross")
-_CONTRAST_COLOURS = ("red", "yellow", "green", "blue", "purple")
 _EIGHT_COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "black")
+
+_CONTRAST = WorldSettings(
+    shapes=("circle", "triangle", "cross"),
+    colours=("red", "yellow", "green", "blue", "purple"),
+    sizes=("small", "large"),
+    radii=(0.145, 0.215),
+    n_objects=(1, 2),
+    held_out=(("circle", "red"), ("triangle", "purple"), ("cross", "yellow")),
+    distinct=("shape", "colour", "size"),
+    arrangement="aligned",
+    marks=("horizontal stripes", "vertical stripes", "one dot"),
+    mark_rate=1.0,
+    mark_contrast=0.3,
+    rotation=0.1,
+    colour_jitter=0.02,
+    ground_energy=0.4,
+    noise_sigma=8.0,
+    caption_fact_rate=1.0,
+)
 
 WORLDS: dict[str, WorldSettings] = {
     # One large and one small object, apart, on a light ground: learnable at 48 px in minutes on a CPU.
@@ -134,43 +151,9 @@ WORLDS: dict[str, WorldSettings] = {
     ),
     # The same with one or two objects of few kinds, at 32 px: objectives part within a minute of training. The world of
     # the ablations; LOG.md has what was tried.
-    "contrast": WorldSettings(
-        shapes=_CONTRAST_SHAPES,
-        colours=_CONTRAST_COLOURS,
-        sizes=("small", "large"),
-        radii=(0.145, 0.215),
-        n_objects=(1, 2),
-        held_out=(("circle", "red"), ("triangle", "purple"), ("cross", "yellow")),
-        distinct=("shape", "colour", "size"),
-        arrangement="aligned",
-        marks=("horizontal stripes", "vertical stripes", "one dot"),
-        mark_rate=1.0,
-        mark_contrast=0.3,
-        rotation=0.1,
-        colour_jitter=0.02,
-        ground_energy=0.4,
-        noise_sigma=8.0,
-        caption_fact_rate=1.0,
-    ),
-    # Pictures of every ratio from 1 : 3 to 3 : 1, for native resolution.
-    "oblong": WorldSettings(
-        shapes=_CONTRAST_SHAPES,
-        colours=_CONTRAST_COLOURS,
-        sizes=("small", "large"),
-        radii=(0.11, 0.17),
-        n_objects=(1, 2),
-        held_out=(("circle", "red"), ("triangle", "purple"), ("cross", "yellow")),
-        distinct=("shape", "colour", "size"),
-        ratios=(1 / 3, 3.0),
-        marks=("horizontal stripes", "vertical stripes", "one dot"),
-        mark_rate=1.0,
-        mark_contrast=0.3,
-        rotation=0.1,
-        colour_jitter=0.02,
-        ground_energy=0.4,
-        noise_sigma=8.0,
-        caption_fact_rate=1.0,
-    ),
+    "contrast": _CONTRAST,
+    # The same in pictures of every ratio from 1 : 3 to 3 : 1, for native resolution.
+    "oblong": replace(_CONTRAST, radii=(0.11, 0.17), arrangement="free", ratios=(1 / 3, 3.0)),
     # Everything at once, up to six overlapping objects, two thirds of the captions noisy alt texts.
     "rich": WorldSettings(
         shapes=SHAPES,
