@@ -25,7 +25,7 @@ from aimv2_lab.evaluation.ablations.toys import AIMV2
 from aimv2_lab.evaluation.ablations.variants import MANY, VARIANTS
 from aimv2_lab.fields import unknown_name
 from aimv2_lab.launch.command import end_plainly
-from aimv2_lab.launch.side_by_side import Job, SeedSet, jobs_of, run_side_by_side
+from aimv2_lab.launch.side_by_side import SeedSet, VariantJob, jobs_of, run_side_by_side
 from aimv2_lab.report.curves import FINE_STEPS, store_curves
 from aimv2_lab.report.stored import FOLDER, save_result
 from aimv2_lab.training.run.folder import read_metrics
@@ -50,7 +50,7 @@ class AblateOptions:
     """Say what tables there are, and end."""
 
 
-def jobs_of_tables(tables: Sequence[str], seeds: SeedSet) -> list[Job]:
+def jobs_of_tables(tables: Sequence[str], seeds: SeedSet) -> list[VariantJob]:
     """Every run that the tables need, once. Raises UnknownName, a KeyError, for a table that is not there."""
     for name in tables:
         if name not in ABLATIONS:

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 
@@ -22,8 +22,26 @@ SeedSet = Literal["report", "pilot"]
 FIRST_SEEDS: Mapping[SeedSet, int] = {"report": 11, "pilot": 101}
 
 
+class Job(Protocol):
+    """Something to run under a seed, that a process can be handed."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in what is printed."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """The seed."""
+        ...
+
+    def run(self, runs: Path) -> dict[str, Any]:
+        """Run it below a folder, or read what was measured before."""
+        ...
+
+
 @dataclass(frozen=True)
-class Job:
+class VariantJob:
     """One variant under one seed; its run lies in a folder of their names."""
 
     name: str
@@ -34,12 +52,17 @@ class Job:
         """Where its run lies."""
         return runs / f"{self.name}-{self.seed}"
 
+    def run(self, runs: Path) -> dict[str, Any]:
+        """What `run_variant` measures, with name and seed."""
+        found = run_variant(self.variant, self.seed, self.folder(runs))
+        return {"variant": self.name, "seed": self.seed, **found}
 
-def jobs_of(variants: Mapping[str, Variant], seeds: SeedSet) -> list[Job]:
+
+def jobs_of(variants: Mapping[str, Variant], seeds: SeedSet) -> list[VariantJob]:
     """Every variant under every one of its seeds, all variants of the first seed first: early rows are comparable."""
     most = max(variant.seeds for variant in variants.values())
     return [
-        Job(name, variant, FIRST_SEEDS[seeds] + number)
+        VariantJob(name, variant, FIRST_SEEDS[seeds] + number)
         for number in range(most)
         for name, variant in variants.items()
         if number < variant.seeds
@@ -47,7 +70,7 @@ def jobs_of(variants: Mapping[str, Variant], seeds: SeedSet) -> list[Job]:
 
 
 def run_side_by_side(jobs: Sequence[Job], runs: Path, processes: int) -> list[dict[str, Any]]:
-    """What `run_variant` measures of every job, in their order; the first that fails ends the others.
+    """What every job gives, in their order; the first that fails ends the others.
 
     What runs say of their progress goes to files beside them.
     """
@@ -56,10 +79,10 @@ def run_side_by_side(jobs: Sequence[Job], runs: Path, processes: int) -> list[di
     started = time.perf_counter()
     pool = ProcessPoolExecutor(processes, get_context("spawn"), _alone, (runs, os.getpid()))
     try:
-        begun = {pool.submit(run_variant, job.variant, job.seed, job.folder(runs)): job for job in jobs}
+        begun = {pool.submit(job.run, runs): job for job in jobs}
         for finished in as_completed(begun):
             job = begun[finished]
-            done[job] = {"variant": job.name, "seed": job.seed, **finished.result()}
+            done[job] = finished.result()
             minutes = (time.perf_counter() - started) / 60
             print(f"{len(done)} of {len(jobs)} after {minutes:.0f} min: {job.name}, seed {job.seed}", flush=True)
     except BaseException:

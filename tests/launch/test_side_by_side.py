@@ -15,11 +15,11 @@ from aimv2_lab.evaluation.ablations.variants import VARIANTS, Variant
 from aimv2_lab.evaluation.scaling.cells import CELLS
 from aimv2_lab.fields import UnknownName
 from aimv2_lab.launch import ablate, scale
-from aimv2_lab.launch.side_by_side import Job, _end_with, jobs_of, run_side_by_side
+from aimv2_lab.launch.side_by_side import VariantJob, _end_with, jobs_of, run_side_by_side
 from aimv2_lab.report.stored import load_result
 
 
-def finished(job: Job, runs: Path) -> None:
+def finished(job: VariantJob, runs: Path) -> None:
     """A run that has been measured; untrained, because those have no recipe beside them."""
     folder = job.folder(runs)
     folder.mkdir(parents=True)
@@ -48,7 +48,7 @@ def test_finished_runs_are_read_in_order_and_a_failing_one_ends_the_command(tmp_
         ("one", 12, 12.0),
         ("other", 12, 12.0),
     ]
-    trained = Job("one", Variant(VARIANTS["aimv2"].recipe), 11)  # of which no recipe lies there
+    trained = VariantJob("one", Variant(VARIANTS["aimv2"].recipe), 11)  # of which no recipe lies there
     with pytest.raises(FileNotFoundError):
         run_side_by_side([trained], tmp_path, 1)
 
@@ -87,7 +87,7 @@ def test_some_tables_and_pilot_seeds_are_stored_beside_their_runs(
 
 
 def test_scaling_stores_what_each_cell_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def measured(jobs: list[Job], *_: object) -> list[dict[str, object]]:
+    def measured(jobs: list[VariantJob], *_: object) -> list[dict[str, object]]:
         return [{"variant": job.name, "seed": job.seed, "seconds": 2.0} for job in jobs]
 
     monkeypatch.setattr(scale, "run_side_by_side", measured)
@@ -104,8 +104,8 @@ def test_scaling_stores_what_each_cell_is(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_first_failure_ends_runs_that_have_begun(tmp_path: Path) -> None:
     # A run of minutes beside one that fails at once: without an end to it, this test would take as long.
-    long = Job("long", Variant(VARIANTS["aimv2"].recipe.change({"training.steps": 100_000})), 1)
-    failing = Job("failing", Variant(VARIANTS["aimv2"].recipe), 1)
+    long = VariantJob("long", Variant(VARIANTS["aimv2"].recipe.change({"training.steps": 100_000})), 1)
+    failing = VariantJob("failing", Variant(VARIANTS["aimv2"].recipe), 1)
     finished(failing, tmp_path)  # measures without a recipe
     with pytest.raises(FileNotFoundError):
         run_side_by_side([long, failing], tmp_path, 2)

@@ -110,9 +110,10 @@ def split_off(pictures: LabelledPictures, share: float) -> tuple[LabelledPicture
         raise ValueError(f"{pictures.source.name}: {number} training pictures; some are held out to choose the rate by")
     shuffled = np.random.Generator(np.random.Philox(0)).permutation(number)
     held_out = min(max(round(share * number), 1), number - 1)
-    return _part(pictures, np.sort(shuffled[held_out:])), _part(pictures, np.sort(shuffled[:held_out]))
+    return part_of(pictures, np.sort(shuffled[held_out:])), part_of(pictures, np.sort(shuffled[:held_out]))
 
 
-def _part(pictures: LabelledPictures, indices: np.ndarray) -> LabelledPictures:
+def part_of(pictures: LabelledPictures, indices: np.ndarray) -> LabelledPictures:
+    """The pictures at some indices, in that order."""
     source, labels = PartOfSource(pictures.source, indices), PartLabels(pictures.labels, indices)
     return replace(pictures, source=source, labels=labels)

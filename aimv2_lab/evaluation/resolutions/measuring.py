@@ -1,0 +1,116 @@
+"""A base and all that goes on from it, trained under one seed, probed in their views, and what was measured kept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from aimv2_lab.data.transforms import pixel_scale
+from aimv2_lab.data.world.source import open_world
+from aimv2_lab.evaluation.ablations.measuring import MEASURES, Scores
+from aimv2_lab.evaluation.ablations.toys import PROBED_SCENES, PROBED_SEED, PROBES
+from aimv2_lab.evaluation.probing.encoding import Frozen
+from aimv2_lab.evaluation.probing.run import Storing, probe_encoder
+from aimv2_lab.evaluation.resolutions.toys import PROBED, TRAINED, WORLD, Trained
+from aimv2_lab.evaluation.resolutions.views import RATIOS, VIEWS, probed
+from aimv2_lab.formats.folder import CHECKPOINTS
+from aimv2_lab.formats.load import resize
+from aimv2_lab.formats.whole import load_pretrained, pretrained_recipe
+from aimv2_lab.recipes import Recipe
+from aimv2_lab.recipes.continuations import adaptation_recipe
+from aimv2_lab.training.loop import pretrain
+from aimv2_lab.training.run.folder import read_metrics, replace_text
+
+FEATURES = "features"
+
+
+@dataclass(frozen=True)
+class Family:
+    """A base with its stages, under one seed: what one process does, because the stages need the base's weights."""
+
+    name: str
+    seed: int
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The base, then its stages."""
+        return self.name, *(name for name, one in TRAINED.items() if one.start == self.name)
+
+    def run(self, runs: Path) -> dict[str, Any]:
+        """What is measured of every member, as "members"; weights are removed once all of it is kept.
+
+        What was measured before is read; a run that was interrupted goes on. Raises ValueError for what was measured in
+        another way.
+        """
+        folders = {name: runs / f"{name}-{self.seed}" for name in self.members}
+        found = {name: _known(name, self.seed, folder) for name, folder in folders.items()}
+        for name, folder in folders.items():
+            if found[name] is None:
+                found[name] = _measured(name, self.seed, folder, folders[self.name])
+        for folder in folders.values():
+            shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+        return {"members": [{"variant": name, "seed": self.seed, **(one or {})} for name, one in found.items()]}
+
+
+def measured_as(name: str, seed: int) -> str:
+    """Hex digest of all that decides what is measured: recipes, views, probe and scenes."""
+    trained, world = TRAINED[name], open_world(WORLD).settings.fingerprint
+    views = {view: VIEWS[view] for view in PROBED[name]}
+    about = (trained, TRAINED.get(trained.start), seed, views, RATIOS, PROBES["attentive"], PROBED_SCENES, PROBED_SEED)
+    return blake2b(repr((about, world)).encode(), digest_size=8).hexdigest()
+
+
+def _known(name: str, seed: int, folder: Path) -> dict[str, Any] | None:
+    file = folder / MEASURES
+    if not file.exists():
+        return None
+    found = json.loads(file.read_text())
+    if found["measured_as"] != measured_as(name, seed):
+        raise ValueError(f"{file} was measured in another way. Remove {folder}, or name another place for runs")
+    return found
+
+
+def _measured(name: str, seed: int, folder: Path, base: Path) -> dict[str, Any]:
+    """Train, probe in every view, and keep what is found."""
+    started = time.process_time()
+    recipe = _seeded(TRAINED[name], seed, base)
+    pretrain(recipe, folder, resume=True)
+    last = read_metrics(folder, "validation")[-1]
+    found = {
+        "losses": {name: round(last[name], 4) for name in ("total", "pixel", "text")},
+        "scores": dict(_scores(recipe, folder, PROBED[name])),
+        "measured_as": measured_as(name, seed),
+        "seconds": round(time.process_time() - started, 1),
+    }
+    replace_text(folder / MEASURES, json.dumps(found) + "\n")
+    shutil.rmtree(folder / FEATURES, ignore_errors=True)
+    return found
+
+
+def _seeded(trained: Trained, seed: int, base: Path) -> Recipe:
+    """The recipe under a seed; of a stage, as an adaptation of the base."""
+    recipe = replace(trained.recipe, training=replace(trained.recipe.training, seed=seed))
+    if not trained.start:
+        return recipe
+    adapted = adaptation_recipe(str(base), pretrained_recipe(base), recipe)
+    return replace(adapted, training=replace(adapted.training, weight_decay=trained.weight_decay))
+
+
+def _scores(recipe: Recipe, folder: Path, views: tuple[str, ...]) -> Iterator[tuple[str, Scores]]:
+    """By view, the top-1 of an attentive probe for every factor on every test set."""
+    for view in views:
+        encoder = load_pretrained(folder).encoder
+        if encoder.positions is not None:
+            resize(encoder, VIEWS[view].size)
+        frozen, pictures = Frozen(encoder, pixel_scale(recipe.data)), probed(view)
+        tasks = probe_encoder(frozen, *pictures, PROBES["attentive"], Storing(folder / FEATURES)).tasks
+        yield (
+            view,
+            {test: {one.name: round(one.by_test[test]["top1"].mean, 4) for one in tasks} for test in pictures.tests},
+        )

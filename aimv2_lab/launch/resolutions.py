@@ -1,0 +1,63 @@
+"""Compare encoders trained at a low, a high and their pictures' own resolution, and store what came out as small JSON:
+
+    python -m aimv2_lab.launch.resolutions
+
+Three seeds of two bases and of what goes on from them, probed in every view. Runs lie in runs/resolutions; finished
+ones are used again, an interrupted one goes on where it stopped. The result is
+`aimv2_lab/report/stored_results/resolutions.json`, which notebook 12 draws.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import tyro
+
+from aimv2_lab.evaluation.resolutions.measuring import Family
+from aimv2_lab.evaluation.resolutions.toys import BASE, SEEDS, TRAINED
+from aimv2_lab.launch.command import end_plainly
+from aimv2_lab.launch.side_by_side import FIRST_SEEDS, SeedSet, run_side_by_side
+from aimv2_lab.report.stored import FOLDER, save_result
+
+PROGRAM = "python -m aimv2_lab.launch.resolutions"
+RESULT = "resolutions"
+
+
+@dataclass(frozen=True)
+class ResolutionsOptions:
+    """Which seeds, and where the runs lie."""
+
+    seeds: SeedSet = "report"
+    """One pilot seed is stored beside the runs."""
+    runs: Path = Path("runs/resolutions")
+    """Where the runs lie."""
+    processes: int = 2
+    """Families of runs at a time, each with one thread."""
+
+
+def compare(options: ResolutionsOptions, command: str) -> Path:
+    """Run what is missing and store all; returns the file."""
+    first, seeds = FIRST_SEEDS[options.seeds], SEEDS if options.seeds == "report" else 1
+    bases = [name for name, trained in TRAINED.items() if not trained.start]
+    families = [Family(name, first + number) for number in range(seeds) for name in bases]
+    found = run_side_by_side(families, options.runs, options.processes)
+    values = [member for family in found for member in family["members"]]
+    seconds = sum(value["seconds"] for value in values)
+    folder = FOLDER if options.seeds == "report" else options.runs
+    return save_result(RESULT, values, command, asdict(BASE), seconds, folder)
+
+
+def main() -> None:
+    """Run the command line."""
+    command = " ".join([PROGRAM, *sys.argv[1:]])
+    options = tyro.cli(ResolutionsOptions, prog=PROGRAM, description=__doc__)
+    end_plainly(
+        lambda: print(f"stored: {compare(options, command)}"),
+        "give the command again: finished runs are kept, and others go on where they stopped",
+    )
+
+
+if __name__ == "__main__":
+    main()
