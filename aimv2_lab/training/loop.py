@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, overload
+from typing import IO, Any, overload
 
 import torch
 from tqdm.auto import tqdm
@@ -52,6 +52,7 @@ from aimv2_lab.training.run.folder import (
     refuse_other_state,
 )
 from aimv2_lab.training.run.garbage import quiet_garbage_collection
+from aimv2_lab.training.run.lock import lock_run
 from aimv2_lab.training.run.stopping import Preempted, stop_signal
 from aimv2_lab.training.run.validation import validation_losses
 from aimv2_lab.training.run.watch import Watch
@@ -172,19 +173,30 @@ def pretrain(
     engine = ranks.together(lambda: make_engine(build_model(recipe, goes_on=checkpoint is not None), recipe, ranks))
     # What cannot be read fails here, before anything is written.
     ranks.together(lambda: (data.training[0], data.validation[0]))
-    if begun:
-        ranks.together(lambda: refuse_other_data(run, data.identity))
-    else:
-        ranks.on_first(lambda: create_run(run, recipe, data.tokenizer, data.identity))
-    if checkpoint is not None:
-        state = load_checkpoint(checkpoint, engine)
-        consumed = data.training.samples_before(engine.steps_done)
-        ranks.together(lambda: refuse_other_state(checkpoint, state, consumed, data.identity))
-    ranks.on_first(lambda: keep_deepspeed_file(run, recipe, engine.steps_done))
-    with ranks.together(lambda: Metrics(run, engine.steps_done, writes=ranks.is_first)) as metrics:
-        train(engine, data, recipe, run, metrics)
-        ranks.on_first(metrics.close)
+    with ranks.together(lambda: _taken(run, recipe, begun, checkpoint) if ranks.is_first else nullcontext()):
+        if begun:
+            ranks.together(lambda: refuse_other_data(run, data.identity))
+        else:
+            ranks.on_first(lambda: create_run(run, recipe, data.tokenizer, data.identity))
+        if checkpoint is not None:
+            state = load_checkpoint(checkpoint, engine)
+            consumed = data.training.samples_before(engine.steps_done)
+            ranks.together(lambda: refuse_other_state(checkpoint, state, consumed, data.identity))
+        ranks.on_first(lambda: keep_deepspeed_file(run, recipe, engine.steps_done))
+        with ranks.together(lambda: Metrics(run, engine.steps_done, writes=ranks.is_first)) as metrics:
+            train(engine, data, recipe, run, metrics)
+            ranks.on_first(metrics.close)
     return engine
+
+
+def _taken(run: Path, recipe: AnyRecipe, begun: bool, checkpoint: Path | None) -> IO[str]:
+    """The run's lock; raises FileExistsError where another process has it, or has gone on since this one looked."""
+    run.mkdir(parents=True, exist_ok=True)
+    lock = lock_run(run)
+    if (is_run(run), find_checkpoint(run, recipe, resume=True)) != (begun, checkpoint):
+        lock.close()
+        raise FileExistsError(f"another process has just trained in {run}: give the command again")
+    return lock
 
 
 def train(engine: Engine, data: RunData, recipe: AnyRecipe, run: Path, metrics: Metrics) -> None:

@@ -51,7 +51,7 @@ def test_trains_on_every_layout_of_the_samples(layout: str, tmp_path: Path) -> N
     assert [step for step, _ in totals(run)] == [1, 2, 3, 4, 5, 6]
     assert {path.name for path in run.iterdir()} == {
         *("recipe.json", "environment.json", "data.json", "tokenizer"),
-        *("metrics.jsonl", "tensorboard", "checkpoints"),
+        *("metrics.jsonl", "tensorboard", "checkpoints", "run.lock"),
     }
     assert Recipe.from_json((run / "recipe.json").read_text()).training.steps == 6
     features = load_encoder(run)(torch.zeros(1, 3, 32, 32))

@@ -8,6 +8,7 @@ metrics.jsonl      one record per logged step, and one per validation
 tensorboard/       the same for TensorBoard
 deepspeed-N.json   the user's own DeepSpeed settings, where a start after N steps had any
 damage.jsonl       training pairs that had to be replaced, and why; damage_validation.jsonl likewise
+run.lock           empty; held by the process that trains
 checkpoints/       step-N folders
 model/             of a finished fine-tuning: the whole model in plain weights, LoRA merged
 """
@@ -32,11 +33,12 @@ from aimv2_lab.data.tokenizer import CaptionTokenizer
 from aimv2_lab.fields import leaves
 from aimv2_lab.formats.folder import RECIPE_FILE, TOKENIZER, newest_checkpoint, read_recipe
 from aimv2_lab.recipes import AnyRecipe, differences
+from aimv2_lab.training.run.lock import LOCK_FILE
 
 METRICS_FILE, DATA_FILE = "metrics.jsonl", "data.json"
 
 # What a folder may hold whose run was killed before it had begun.
-_STARTED_WITH = {TOKENIZER, DATA_FILE, "environment.json"}
+_STARTED_WITH = {TOKENIZER, DATA_FILE, LOCK_FILE, "environment.json"}
 
 # Fields that may differ on resume, because they change nothing that is learned.
 FREE_ON_RESUME = {
