@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
@@ -18,12 +17,13 @@ from aimv2_lab.evaluation.ablations.variants import AblatedRecipe, Variant
 from aimv2_lab.evaluation.probing.encoding import Frozen
 from aimv2_lab.evaluation.probing.opening import Probed, open_factors
 from aimv2_lab.evaluation.probing.run import Storing, probe_encoder
+from aimv2_lab.evaluation.spent import seconds_spent
 from aimv2_lab.formats.folder import CHECKPOINTS, RECIPE_FILE
 from aimv2_lab.recipes.probing import ProbeKind
 from aimv2_lab.training.loop import build_model, pretrain
 from aimv2_lab.training.run.folder import read_metrics, refuse_other_recipe, replace_text
 
-MEASURES, FEATURES = "measures.json", "features"
+MEASURES, FEATURES, SPENT = "measures.json", "features", "-seconds.txt"
 Scores = dict[str, dict[str, float]]  # by test set and factor, 0 … 1
 
 
@@ -44,16 +44,16 @@ def run_variant(variant: Variant, seed: int, folder: Path) -> dict[str, Any]:
                 "name another place for runs"
             )
         return found
-    started = time.process_time()
-    model = pretrain(recipe, folder, resume=True).model if variant.trained else build_model(recipe)
-    last = read_metrics(folder, "validation")[-1] if variant.trained else {}
-    frozen = Frozen(model.eval().encoder, pixel_scale(recipe.data))
-    found = {
-        "losses": {name: round(last[name], 4) for name in ("total", "pixel", "text") if name in last},
-        "scores": {kind: _scores(frozen, recipe, kind, folder / FEATURES) for kind in variant.probes},
-        "measured_as": digest,
-        "seconds": round(time.process_time() - started, 1),
-    }
+    with seconds_spent(folder.with_name(folder.name + SPENT)) as seconds:
+        model = pretrain(recipe, folder, resume=True).model if variant.trained else build_model(recipe)
+        last = read_metrics(folder, "validation")[-1] if variant.trained else {}
+        frozen = Frozen(model.eval().encoder, pixel_scale(recipe.data))
+        found = {
+            "losses": {name: round(last[name], 4) for name in ("total", "pixel", "text") if name in last},
+            "scores": {kind: _scores(frozen, recipe, kind, folder / FEATURES) for kind in variant.probes},
+            "measured_as": digest,
+            "seconds": round(seconds(), 1),
+        }
     replace_text(file, json.dumps(found) + "\n")
     shutil.rmtree(folder / FEATURES, ignore_errors=True)
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)

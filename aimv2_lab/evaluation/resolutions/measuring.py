@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -13,12 +12,13 @@ from typing import Any
 
 from aimv2_lab.data.transforms import pixel_scale
 from aimv2_lab.data.world.source import open_world
-from aimv2_lab.evaluation.ablations.measuring import MEASURES, Scores
+from aimv2_lab.evaluation.ablations.measuring import FEATURES, MEASURES, SPENT, Scores
 from aimv2_lab.evaluation.ablations.toys import PROBED_SCENES, PROBED_SEED, PROBES
 from aimv2_lab.evaluation.probing.encoding import Frozen
 from aimv2_lab.evaluation.probing.run import Storing, probe_encoder
 from aimv2_lab.evaluation.resolutions.toys import PROBED, TRAINED, WORLD, Trained
 from aimv2_lab.evaluation.resolutions.views import RATIOS, VIEWS, probed
+from aimv2_lab.evaluation.spent import seconds_spent
 from aimv2_lab.formats.folder import CHECKPOINTS
 from aimv2_lab.formats.load import resize
 from aimv2_lab.formats.whole import load_pretrained, pretrained_recipe
@@ -26,8 +26,6 @@ from aimv2_lab.recipes import Recipe
 from aimv2_lab.recipes.continuations import adaptation_recipe
 from aimv2_lab.training.loop import pretrain
 from aimv2_lab.training.run.folder import read_metrics, replace_text
-
-FEATURES = "features"
 
 
 @dataclass(frozen=True)
@@ -78,16 +76,16 @@ def _known(name: str, seed: int, folder: Path) -> dict[str, Any] | None:
 
 def _measured(name: str, seed: int, folder: Path, base: Path) -> dict[str, Any]:
     """Train, probe in every view, and keep what is found."""
-    started = time.process_time()
     recipe = _seeded(TRAINED[name], seed, base)
-    pretrain(recipe, folder, resume=True)
-    last = read_metrics(folder, "validation")[-1]
-    found = {
-        "losses": {name: round(last[name], 4) for name in ("total", "pixel", "text")},
-        "scores": dict(_scores(recipe, folder, PROBED[name])),
-        "measured_as": measured_as(name, seed),
-        "seconds": round(time.process_time() - started, 1),
-    }
+    with seconds_spent(folder.with_name(folder.name + SPENT)) as seconds:
+        pretrain(recipe, folder, resume=True)
+        last = read_metrics(folder, "validation")[-1]
+        found = {
+            "losses": {name: round(last[name], 4) for name in ("total", "pixel", "text")},
+            "scores": dict(_scores(recipe, folder, PROBED[name])),
+            "measured_as": measured_as(name, seed),
+            "seconds": round(seconds(), 1),
+        }
     replace_text(folder / MEASURES, json.dumps(found) + "\n")
     shutil.rmtree(folder / FEATURES, ignore_errors=True)
     return found

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +16,11 @@ from aimv2_lab.evaluation.ablations import measuring
 from aimv2_lab.evaluation.ablations.measuring import MEASURES, run_variant
 from aimv2_lab.evaluation.ablations.toys import AIMV2, PROBES
 from aimv2_lab.evaluation.ablations.variants import Variant
-from aimv2_lab.formats.folder import CHECKPOINTS
+from aimv2_lab.formats.folder import CHECKPOINTS, newest_checkpoint
 from aimv2_lab.recipes import rival
+from aimv2_lab.training import loop
+from aimv2_lab.training.run.stopping import Preempted
+from aimv2_lab.training.step import train_step
 
 QUICK = {
     "data.source": "world:contrast:64",
@@ -75,6 +81,25 @@ def test_an_interrupted_variant_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(measuring, "PROBES", {"attentive": replace(PROBES["attentive"], epochs=2, batch_size=50)})
     again = run_variant(variant, 3, tmp_path / "run")
     assert (again["scores"], again["losses"]) == (expected["scores"], expected["losses"])
+
+
+def test_a_variant_stopped_in_training_goes_on_to_the_same_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variant = Variant(AIMV2.change(QUICK))
+    expected = run_variant(variant, 3, tmp_path / "whole")
+
+    def told_to_stop(*given: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return train_step(*given)
+
+    with monkeypatch.context() as stopping, pytest.raises(Preempted):
+        stopping.setattr(loop, "train_step", told_to_stop)
+        run_variant(variant, 3, tmp_path / "run")
+    assert newest_checkpoint(tmp_path / "run") is not None and float((tmp_path / "run-seconds.txt").read_text()) > 0
+    again = run_variant(variant, 3, tmp_path / "run")
+    assert (again["scores"], again["losses"]) == (expected["scores"], expected["losses"])
+    assert {path.name for path in tmp_path.iterdir()} == {"whole", "run"}
 
 
 def test_first_weights_are_probed_where_nothing_is_trained(tmp_path: Path) -> None:
