@@ -106,6 +106,17 @@ def test_two_ranks_are_one_and_a_run_goes_on_with_another_number_of_them(picture
     assert load_encoder(whole)(torch.zeros(1, 3, 24, 60)).shape == (1, 10, 32)
 
 
+@pytest.mark.parametrize("how", [("--resolution.batching", "packed"), ("--resolution.padding", "seen")])
+def test_packed_rows_and_seen_padding_are_the_same_on_two_ranks(
+    how: tuple[str, str], pictures: Path, tmp_path: Path
+) -> None:
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    run_pretraining(read_command(command(pictures, alone, 2, *how)[1:], "pretrain"))
+    done = run(torchrun(*command(pictures, together, 2, *how)))
+    assert done.status == 0, done.err
+    assert are_close(together, alone) and measured(alone)
+
+
 def test_plans_are_refused_with_what_can_be_planned() -> None:
     words = ["--recipe", "aimv2-large-native", "--gpus", "64"]
     with pytest.raises(ValueError, match=r"--resolution.batching fixed"):
