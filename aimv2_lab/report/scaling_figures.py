@@ -2,77 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from statistics import fmean
-from typing import Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
-from numpy.typing import NDArray
 
-from aimv2_lab.evaluation.ablations.comparing import column_score
-from aimv2_lab.evaluation.probing.opening import SEEN
-from aimv2_lab.evaluation.scaling.law import ScalingLaw, fit_law
+from aimv2_lab.evaluation.scaling.findings import (
+    Point,
+    budgets_of,
+    compute_finding,
+    equal_compute,
+    law_finding,
+    law_of,
+    probe_finding,
+    rank_correlation,
+)
+from aimv2_lab.evaluation.scaling.law import ScalingLaw
 from aimv2_lab.report.style import IMAGE, NEUTRAL, PREFIX, TEXT, TRUE, WIDTH, WRONG, styled
 
-Loss = Literal["total", "pixel", "text"]
 _COLOURS = (NEUTRAL, IMAGE, PREFIX, TEXT)
 
 
-@dataclass(frozen=True)
-class Point:
-    """One cell of the grid: an encoder's size, N, D and C, and its losses and probe scores seed by seed."""
-
-    size: str
-    parameters: int
-    samples: int
-    flops: float
-    losses: tuple[float, ...]
-    scores: tuple[float, ...]
-
-    @property
-    def loss(self) -> float:
-        """The mean over the seeds."""
-        return fmean(self.losses)
-
-
-def points_of(values: Sequence[Mapping[str, Any]], loss: Loss = "total") -> tuple[Point, ...]:
-    """The cells of a stored scaling study, smallest first; scores are the means of P and T."""
-    cells: dict[str, list[Mapping[str, Any]]] = {}
-    for value in values:
-        cells.setdefault(value["variant"], []).append(value)
-    found = [
-        Point(
-            runs[0]["size"],
-            runs[0]["parameters"],
-            runs[0]["samples"],
-            runs[0]["flops"],
-            tuple(run["losses"][loss] for run in runs),
-            tuple(column_score(run["scores"]["attentive"][SEEN], "P and T") for run in runs),
-        )
-        for runs in cells.values()
-    ]
-    return tuple(sorted(found, key=lambda point: (point.parameters, point.samples)))
-
-
-def law_of(points: Sequence[Point]) -> ScalingLaw:
-    """The law through every run of the points."""
-    runs = [(point.parameters, point.samples, loss) for point in points for loss in point.losses]
-    return fit_law(*zip(*runs, strict=True))
-
-
-def rank_correlation(points: Sequence[Point]) -> float:
-    """Spearman's, of the cells' mean losses with their mean scores: -1 where a lower loss is always a better score."""
-    losses, scores = (np.array(values) for values in zip(*((p.loss, fmean(p.scores)) for p in points), strict=True))
-    return float(np.corrcoef(losses.argsort().argsort(), scores.argsort().argsort())[0, 1])
-
-
 @styled
-def draw_law(points: Sequence[Point], title: str) -> Figure:
+def draw_law(points: Sequence[Point]) -> Figure:
     """Validation loss of every run by samples, one colour an encoder, and the fitted law as lines."""
     law, figure = law_of(points), plt.figure(figsize=(WIDTH, 3.6))
     axes = figure.subplots()
@@ -87,7 +43,7 @@ def draw_law(points: Sequence[Point], title: str) -> Figure:
     _plain_ticks(axes, [point.samples for point in points])
     figure.legend(title="encoder", alignment="left", loc="outside right upper")
     axes.text(0.98, 0.97, _formula(law), transform=axes.transAxes, ha="right", va="top", fontsize=9)
-    axes.set_title(title)
+    axes.set_title(law_finding(points))
     return figure
 
 
@@ -98,34 +54,23 @@ def _formula(law: ScalingLaw) -> str:
 
 
 @styled
-def draw_equal_compute(points: Sequence[Point], title: str, budgets: int = 4) -> Figure:
+def draw_equal_compute(points: Sequence[Point]) -> Figure:
     """Loss by encoder size at equal FLOPs: the law as lines with its least loss marked, and as dots what each size was
     measured at, drawn between its two nearest numbers of samples."""
-    law, figure = law_of(points), plt.figure(figsize=(WIDTH, 3.6))
+    figure = plt.figure(figsize=(WIDTH, 3.6))
     axes = figure.subplots()
     by_size = {size: [p for p in points if p.parameters == size] for size in sorted({p.parameters for p in points})}
-    sizes = np.array(list(by_size))
-    dense = np.geomspace(sizes[0], sizes[-1], 100)
-    per_sample = _costs(dense, sizes, [mine[0].flops / mine[0].samples for mine in by_size.values()])
-    spread = np.geomspace(min(p.flops for p in points) * 1.6, max(p.flops for p in points) / 1.6, budgets)
-    for budget, colour in zip(spread, _COLOURS, strict=False):
-        losses = law.loss(dense, budget / per_sample)
-        axes.plot(dense, losses, color=colour, label=f"{budget / 1e12:.2f} TFLOP")
-        best = losses.argmin()
-        axes.plot(dense[best], losses[best], "v", color=TRUE, markersize=7)
+    for budget, colour in zip(budgets_of(points, len(_COLOURS)), _COLOURS, strict=True):
+        found = equal_compute(points, budget)
+        axes.plot(found.parameters, found.losses, color=colour, label=f"{budget / 1e12:.2f} TFLOP")
+        axes.plot(found.parameters[found.best], found.losses[found.best], "v", color=TRUE, markersize=7)
         measured = {size: _at(mine, budget) for size, mine in by_size.items()}
         axes.plot(list(measured), list(measured.values()), "o", color=colour, markersize=5)
     axes.set(xscale="log", xlabel="parameters of the encoder's blocks (triangle: the best)", ylabel="validation loss")
-    _plain_ticks(axes, list(sizes))
+    _plain_ticks(axes, list(by_size))
     figure.legend(title="compute of the run", loc="outside right upper")
-    axes.set_title(title)
+    axes.set_title(compute_finding(points))
     return figure
-
-
-def _costs(sizes: NDArray[np.float64], known: NDArray[np.float64], costs: Sequence[float]) -> NDArray[np.float64]:
-    """FLOPs a sample of encoders of any size: the blocks' by their parameters, the rest by the width."""
-    terms = [np.stack([np.ones(len(n)), np.sqrt(n), n], axis=1) for n in (known, sizes)]
-    return terms[1] @ np.linalg.lstsq(terms[0], np.array(costs), rcond=None)[0]
 
 
 def _at(mine: Sequence[Point], budget: float) -> float:
@@ -135,7 +80,7 @@ def _at(mine: Sequence[Point], budget: float) -> float:
 
 
 @styled
-def draw_loss_and_probe(points: Sequence[Point], title: str) -> Figure:
+def draw_loss_and_probe(points: Sequence[Point]) -> Figure:
     """Probe score by validation loss, one dot a run, one colour an encoder."""
     figure = plt.figure(figsize=(WIDTH * 0.7, 3.6))
     axes = figure.subplots()
@@ -146,8 +91,8 @@ def draw_loss_and_probe(points: Sequence[Point], title: str) -> Figure:
             axes.plot(point.losses, point.scores, "o", color=colour, markersize=4)
         axes.plot([], [], "o", color=colour, label=size)
     axes.set(xlabel="validation loss", ylabel="probe score, mean of P and T")
-    figure.legend(title=f"rank correlation {rank_correlation(points):.2f}", alignment="left", loc="outside right upper")
-    axes.set_title(title, color=WRONG if rank_correlation(points) > -0.5 else TRUE)
+    figure.legend(title="encoder", alignment="left", loc="outside right upper")
+    axes.set_title(probe_finding(points), color=WRONG if rank_correlation(points) > -0.5 else TRUE)
     return figure
 
 
