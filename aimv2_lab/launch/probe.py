@@ -103,6 +103,7 @@ def read_options(arguments: Sequence[str]) -> tuple[ProbeOptions, ProbeSet | Non
     own.add_argument("--data", required=True)
     own.add_argument("--probe", default="attentive", help=", ".join(PROBES))
     own.add_argument("--set", default="", help=", ".join(PROBE_SETS))
+    own.add_argument("--local_rank", help=argparse.SUPPRESS)  # deepspeed's launcher adds it
     named, rest = own.parse_known_args(arguments)
     known = probe_set(named.set) if named.set else None
     found = probe_recipe(named.probe)

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from aimv2_lab.evaluation.probing import training
 from aimv2_lab.launch import probe
-from aimv2_lab.training import lost_ranks
 
 
 def losses_or_end(*arguments: Any, losses: Any = training.grid_losses) -> Tensor:
@@ -29,6 +28,5 @@ def losses_or_end(*arguments: Any, losses: Any = training.grid_losses) -> Tensor
 
 if __name__ == "__main__":
     _, moment, *sys.argv[1:] = sys.argv
-    lost_ranks.GRACE = 2.0
     vars(training)["grid_losses"] = losses_or_end
     probe.main()
