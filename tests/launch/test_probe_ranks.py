@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from aimv2_lab.report.probe_results import FIGURE, SCORES
@@ -31,7 +32,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixty-one for training and thirty-three for validation, of two species."""
     folder = tmp_path_factory.mktemp("pictures")
     for split, number in (("train", 61), ("val", 33)):
-        labels = [("owl", "cat")[picture(n).getpixel((0, 0)) > (128, 0, 0)] for n in range(number)]
+        labels = [("owl", "cat")[int(np.asarray(picture(n))[0, 0, 0] > 128)] for n in range(number)]
         lines = [{"file_name": f"{n}.png", "label": label} for n, label in enumerate(labels)]
         write_image_folder(folder / split, lines)
     return folder
