@@ -43,7 +43,7 @@ class AugmentedEpochs:
     """Batches of pictures that are augmented and encoded anew in every epoch: one forward pass for all cells.
 
     Every one of several ranks encodes its share of a batch and gets the whole: the batch norm, the gradients and the
-    order are those of one process. Encoding is what costs; the grid is small, so each rank trains the same one.
+    order are those of one process, and each rank trains the same grid.
     """
 
     frozen: Frozen

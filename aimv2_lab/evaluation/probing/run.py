@@ -54,7 +54,7 @@ def probe_encoder(
 ) -> ProbeScores:
     """Probe frozen features on every task of the pictures' labels; called by all of `storing.ranks`.
 
-    Several ranks encode together, and each trains the same probes: what they cost beside that is small.
+    Several ranks encode together, and each trains the same probes.
 
     Seeds draw the probes' first weights, the order of the pictures and their augmentation; the held-out part of the
     training pictures is the same for all. `metric` is what the best cell is chosen by. Neighbours have no seed and
