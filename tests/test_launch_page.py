@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from aimv2_lab.launch.command import read_command
+from aimv2_lab.launch.probe import read_options as read_probe
 from aimv2_lab.recipes import EngineRecipe, recipe
+from aimv2_lab.recipes.probe_sets import PROBE_SETS
 from aimv2_lab.training.run.folder import FREE_ON_RESUME
 from aimv2_lab.training.run.stopping import STOPPED
 from aimv2_lab.training.sharded.config import NOT_DEEPSPEEDS, deepspeed_config
@@ -19,10 +21,11 @@ from tests.pages import fenced
 from tests.test_readme import README
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs/launch.md").read_text()
-MODULE = " aimv2_lab.launch.pretrain "
+MODULE, PROBE = " aimv2_lab.launch.pretrain ", " aimv2_lab.launch.probe "
 
 
-COMMANDS = [line for block in fenced(PAGE, "sh") for line in block.splitlines()]
+EVERY = [line for block in fenced(PAGE, "sh") for line in block.splitlines()]
+COMMANDS = [line for line in EVERY if PROBE not in line]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -34,6 +37,14 @@ def test_every_command_names_options_that_exist(command: str) -> None:
     assert launcher.startswith("deepspeed") == launcher.endswith("--module")
     if "--nproc_per_node 2" in launcher:
         assert deepspeed_config(options.recipe, 2)["gradient_accumulation_steps"] == 1
+
+
+def test_the_probing_command_names_options_that_exist() -> None:
+    (command,) = [line for line in EVERY if PROBE in line]
+    launcher, _, ours = command.partition(PROBE)
+    options, known = read_probe(shlex.split(ours))
+    assert options.recipe.augmented and known == PROBE_SETS["pets"]
+    assert launcher.startswith("torchrun") and launcher.endswith("-m --")
 
 
 def test_every_launcher_is_there() -> None:

@@ -7,7 +7,8 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -21,8 +22,8 @@ from aimv2_lab.fields import UnknownName
 from aimv2_lab.recipes import RIVALS, AnyRecipe, PretrainingRecipe, Recipe, RivalRecipe, recipe, rival
 from aimv2_lab.recipes.mixtures import placed
 from aimv2_lab.training.engine import Engine
-from aimv2_lab.training.lost_ranks import ended_with_the_others
-from aimv2_lab.training.ranks import RankFailed, launched
+from aimv2_lab.training.lost_ranks import RESUME, ended_with_the_others
+from aimv2_lab.training.ranks import ALONE, RankFailed, Ranks, launched
 from aimv2_lab.training.run.stopping import STOPPED, Preempted
 
 RecipeT = TypeVar("RecipeT", bound=AnyRecipe)
@@ -120,14 +121,26 @@ def train_as_launched(train: Callable[..., Engine], recipe: AnyRecipe, run: Path
     process, which then ends where another rank dies."""
     if not launched():
         return train(recipe, run, resume)
-    from aimv2_lab.training.sharded.engine import DeepSpeedEngine, start_ranks  # takes seconds
+    from aimv2_lab.training.sharded.engine import DeepSpeedEngine  # takes seconds
 
-    ranks = start_ranks()
-    with ended_with_the_others(ranks):
+    with launched_ranks() as ranks:
         return train(recipe, run, resume, ranks, partial(DeepSpeedEngine, log=run / "deepspeed.log"))
 
 
-def end_plainly(command: Callable[[], None], go_on: str = "add --resume to go on from the newest checkpoint") -> None:
+@contextmanager
+def launched_ranks(go_on: str = RESUME) -> Iterator[Ranks]:
+    """Those that a launcher has started, of which none outlives another in the block; else this process alone."""
+    if not launched():
+        yield ALONE
+        return
+    from aimv2_lab.training.sharded.engine import start_ranks  # takes seconds
+
+    ranks = start_ranks()
+    with ended_with_the_others(ranks, go_on):
+        yield ranks
+
+
+def end_plainly(command: Callable[[], None], go_on: str = RESUME) -> None:
     """Run a command; bad input ends with one line that says what to do, not with a traceback.
 
     `go_on` is what to do after an interruption. Of several ranks that fail together, the first one speaks; one that

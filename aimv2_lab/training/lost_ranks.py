@@ -26,23 +26,25 @@ GRACE = 15.0  # seconds in which a rank may end by itself, with a better message
 MEETING = 60.0  # seconds in which the connections must be made; our choice
 # A machine that is gone closes nothing: it is asked after 10 seconds without a word, and 3 times 5 seconds apart.
 _ASKED = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+RESUME = "add --resume to go on from the newest checkpoint"
 _FAREWELL, _LOSS = b"!", b"?"  # the loss of another is what the first rank passes on
 _NAME = struct.Struct("!16sI")  # what the ranks of this run alone know, and the rank
 
 
 @contextmanager
-def ended_with_the_others(ranks: Ranks) -> Iterator[None]:
+def ended_with_the_others(ranks: Ranks, go_on: str = RESUME) -> Iterator[None]:
     """End this process, with status 1, where another rank ends within the block without its own block having ended.
 
-    An error that all ranks have, RankFailed or Preempted, is an end of the block too. After any other one this process
-    ends in GRACE seconds at the latest, by SIGALRM where Python's own end takes longer.
+    `go_on` is what the message says to do then. An error that all ranks have, RankFailed or Preempted, is an end of the
+    block too. After any other one this process ends in GRACE seconds at the latest, by SIGALRM where Python's own end
+    takes longer.
     """
     if ranks.size == 1:
         yield
         return
     others = _connections(ranks)
     os.register_at_fork(after_in_child=lambda: _close(others))  # a loader's worker that outlives its rank holds none
-    Thread(target=_end_after_a_loss, args=(others, ranks.rank), daemon=True).start()
+    Thread(target=_end_after_a_loss, args=(others, ranks.rank, go_on), daemon=True).start()
     try:
         yield
     except (RankFailed, Preempted):
@@ -79,7 +81,7 @@ def _heard(connection: socket.socket) -> bytes:
         return b""
 
 
-def _end_after_a_loss(others: Mapping[socket.socket, int], rank: int) -> None:
+def _end_after_a_loss(others: Mapping[socket.socket, int], rank: int, go_on: str) -> None:
     found = lost_rank(others)
     if found is None:
         return
@@ -90,7 +92,7 @@ def _end_after_a_loss(others: Mapping[socket.socket, int], rank: int) -> None:
     if not is_news:  # else the first rank says it
         print(
             f"\nrank {rank} ends: it lost rank {lost} {GRACE:.0f} seconds ago and still waits for it. Look for what "
-            "was said before; add --resume to go on from the newest checkpoint",
+            f"was said before; {go_on}",
             file=sys.stderr,
             flush=True,
         )

@@ -148,6 +148,11 @@ def test_the_fourteen_sets_are_table_b1s() -> None:
     assert all((recipe.batch_size, recipe.warmup_epochs) == (512, 0) for recipe in others)
 
 
+def test_deepspeeds_launcher_may_add_its_rank() -> None:
+    named = ["--encoder", "e", "--data", "d", "--probe", "paper"]
+    assert read_options([*named, "--local_rank", "1"]) == read_options(named)
+
+
 @pytest.mark.parametrize("known", PROBE_SETS.values(), ids=list(PROBE_SETS))
 def test_another_number_of_classes_is_refused(known: ProbeSet) -> None:
     known.check(known.classes)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
 from aimv2_lab.evaluation.probing.cache import CachedFeatures, check_damage
+from aimv2_lab.evaluation.probing.encoded import encoded_batches
 from aimv2_lab.evaluation.probing.encoding import Frozen
-from aimv2_lab.evaluation.probing.pictures import AugmentedPictures, LabelledPictures, seen_batches
+from aimv2_lab.evaluation.probing.pictures import AugmentedPictures, LabelledPictures
 from aimv2_lab.evaluation.probing.training import Batches
 from aimv2_lab.recipes.probing import ProbeRecipe
+from aimv2_lab.training.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,11 @@ class CachedEpochs:
 
 @dataclass(frozen=True)
 class AugmentedEpochs:
-    """Batches of pictures that are augmented and encoded anew in every epoch: one forward pass for all cells."""
+    """Batches of pictures that are augmented and encoded anew in every epoch: one forward pass for all cells.
+
+    Every one of several ranks encodes its share of a batch and gets the whole: the batch norm, the gradients and the
+    order are those of one process, and each rank trains the same grid.
+    """
 
     frozen: Frozen
     pictures: LabelledPictures
@@ -45,6 +52,7 @@ class AugmentedEpochs:
     seed: int
     workers: int
     damage_limit: float
+    ranks: Ranks = ALONE
 
     @property
     def steps(self) -> int:
@@ -52,19 +60,21 @@ class AugmentedEpochs:
         return max(len(self.pictures) // self.recipe.batch_size, 1)
 
     def __call__(self, epoch: int) -> Batches:
-        """The batches of an epoch, without damaged pictures.
+        """The batches of an epoch, without damaged pictures; called by all ranks.
 
-        Raises TooMuchDamage as `cached_features` does, and ValueError where a whole batch is damaged.
+        Raises TooMuchDamage as `cached_features` does, ValueError where a whole batch is damaged, and what
+        `encoded_batches` does.
         """
         seen = AugmentedPictures(self.pictures, self.recipe.augmentation, self.seed, epoch)
         batches = epoch_batches(len(self.pictures), self.recipe.batch_size, self.seed, epoch)
-        device, damaged = self.frozen.device, list[str]()
-        for batch in seen_batches(seen, batches, self.workers, pinned=device.type == "cuda"):
+        name, damaged = self.pictures.source.name, list[str]()
+        for batch in encoded_batches(self.frozen, seen, batches, self.workers, self.ranks):
             damaged += batch.damaged
-            check_damage(damaged, len(self.pictures), self.pictures.source.name, self.damage_limit)
-            if not len(batch.pictures):
-                raise ValueError(f"{self.pictures.source.name}: a whole batch cannot be used: {batch.damaged[0]}")
-            yield self.frozen(batch.pictures), batch.labels.to(device)
+            if batch.damaged:
+                self.ranks.together(partial(check_damage, damaged, len(self.pictures), name, self.damage_limit))
+            if not len(batch.labels):
+                self.ranks.fail(ValueError(f"{name}: a whole batch cannot be used: {batch.damaged[0]}"))
+            yield batch.features, batch.labels.to(self.frozen.device)
 
 
 def epoch_batches(pictures: int, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:

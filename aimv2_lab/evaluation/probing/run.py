@@ -20,24 +20,26 @@ from aimv2_lab.evaluation.probing.results import Choice, ProbeScores, TaskScores
 from aimv2_lab.evaluation.probing.scores import Metric, scores
 from aimv2_lab.evaluation.probing.training import UNLABELLED, grid_predictions, new_grid, train_grid
 from aimv2_lab.recipes.probing import ProbeRecipe
+from aimv2_lab.training.ranks import ALONE, Ranks
 
 Parts = Mapping[str, CachedFeatures]
 
 
 @dataclass(frozen=True)
 class Storing:
-    """Where features are kept and how pictures are loaded; only rounding to `dtype` changes a score."""
+    """Where features are kept, how pictures are loaded and by which ranks; only rounding to `dtype` changes a score."""
 
     folder: Path
     workers: int = 0
     encoder_batch: int = 64
     dtype: FeatureType = "float16"
     damage_limit: float = 0.01
+    ranks: Ranks = ALONE
 
     def features(self, frozen: Frozen, pictures: LabelledPictures) -> CachedFeatures:
         """The features of all pictures, from a folder of their own; computed where they are not there."""
         folder = self.folder / cache_name(frozen, pictures)
-        loading = (self.encoder_batch, self.workers, self.dtype, self.damage_limit)
+        loading = (self.encoder_batch, self.workers, self.dtype, self.damage_limit, self.ranks)
         return cached_features(folder, frozen, pictures, *loading)
 
 
@@ -50,11 +52,14 @@ def probe_encoder(
     seeds: Sequence[int] = (0,),
     metric: Metric = "top1",
 ) -> ProbeScores:
-    """Probe frozen features on every task of the pictures' labels.
+    """Probe frozen features on every task of the pictures' labels; called by all of `storing.ranks`.
+
+    Several ranks encode together, and each trains the same probes.
 
     Seeds draw the probes' first weights, the order of the pictures and their augmentation; the held-out part of the
     training pictures is the same for all. `metric` is what the best cell is chosen by. Neighbours have no seed and
-    hold nothing out. Raises what `cached_features` and `split_off` do.
+    hold nothing out. Raises what `cached_features`, `split_off` and `AugmentedEpochs` do, and RankFailed where one of
+    several ranks fails.
     """
     tasks = train.labels.tasks
     tested = {name: storing.features(frozen, pictures) for name, pictures in tests.items()}
@@ -62,14 +67,14 @@ def probe_encoder(
         known = storing.features(frozen, train)
         choices = [[_vote(known, tested, number, recipe, frozen.device)] for number in range(len(tasks))]
         return _together(train, choices, {"train": known}, tested)
-    fitted, selection = split_off(train, recipe.selection_share)
+    fitted, selection = storing.ranks.together(lambda: split_off(train, recipe.selection_share))
     parts = {"held out": storing.features(frozen, selection)}
     if not recipe.augmented:
         parts["train"] = storing.features(frozen, fitted)
     by_seed = []
     for seed in seeds:
         epochs = (
-            AugmentedEpochs(frozen, fitted, recipe, seed, storing.workers, storing.damage_limit)
+            AugmentedEpochs(frozen, fitted, recipe, seed, storing.workers, storing.damage_limit, storing.ranks)
             if recipe.augmented
             else CachedEpochs(parts["train"], recipe, seed, frozen.device)
         )

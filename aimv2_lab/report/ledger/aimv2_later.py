@@ -198,6 +198,16 @@ _PROBE = Section(
                 "test_a_probe_of_augmented_pictures_encodes_them_anew_and_once_for_all_cells",
             ),
         ),
+        Entry(
+            "Of several ranks each encodes its share of a batch, and all train the same probes on the whole batch",
+            "–",
+            "our choice",
+            ("evaluation.probing.encoded.encoded_batches",),
+            (
+                "evaluation/probing/test_ranks.py::test_every_rank_gets_the_batches_of_one_process",
+                "evaluation/probing/test_ranks.py::test_two_ranks_choose_and_score_as_one_process",
+            ),
+        ),
         _absent("Table 3: fourteen image data sets, frozen trunk", "Tables 3, B1, B2", _OUT_OF_SCOPE),
     ),
 )
