@@ -11,9 +11,8 @@ from aimv2_lab.evaluation.ablations.tables import Ablation, Row
 from aimv2_lab.evaluation.probing.scores import Interval
 
 Verdict = Literal["shows", "does not show", "shows the opposite"]
-TIE = (
-    0.2  # points; where the paper's rows differ by less, it claims no difference, and there is none to show; our choice
-)
+# Points; where the paper's rows differ by less, it claims no difference, and there is none to show. Our choice.
+TIE = 0.2
 
 
 def paper_difference(table: Ablation, row: Row) -> float | None:
