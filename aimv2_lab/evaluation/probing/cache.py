@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -17,10 +18,13 @@ from tqdm.auto import tqdm
 
 from aimv2_lab.data.damage import MINIMUM_SAMPLES, TooMuchDamage
 from aimv2_lab.data.files import WRITING, move_into_place
+from aimv2_lab.evaluation.padded import Padded
 from aimv2_lab.evaluation.probing.encoding import Frozen
+from aimv2_lab.evaluation.probing.growing import GrowingArray
 from aimv2_lab.evaluation.probing.pictures import LabelledPictures, seen_batches
 
 FEATURES, LABELS, ABOUT = "features.npy", "labels.npy", "about.json"
+PATCH_COUNTS = "patch_counts.npy"  # only where pictures keep their own sizes
 _VERSION = 1  # raised whenever the same encoder and pictures give other features than before
 FeatureType = Literal["float16", "float32"]
 
@@ -29,19 +33,32 @@ FeatureType = Literal["float16", "float32"]
 class CachedFeatures:
     """Features (N, I, D), or (N, D) where pooled, mapped into memory, and labels (N, tasks) of the sound pictures.
 
-    `damaged` says of every other picture what is wrong with it.
+    Of pictures that keep their own sizes, features (sum of `patch_counts`, D) are one picture's behind another's, so
+    that no padding is stored. `damaged` says of every picture that is not sound what is wrong with it.
     """
 
     features: np.ndarray
     labels: Tensor
     damaged: tuple[str, ...]
+    patch_counts: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def rows(self, rows: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
-        """The features of some rows, in that order, float32."""
-        return torch.from_numpy(self.features[rows]).to(device).float()
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        assert self.patch_counts is not None
+        return self.patch_counts.cumsum() - self.patch_counts
+
+    def rows(self, rows: np.ndarray, device: torch.device | str = "cpu") -> Tensor | Padded:
+        """The features of some rows, in that order, float32, padded where pictures keep their own sizes."""
+        if self.patch_counts is None:
+            return torch.from_numpy(self.features[rows]).to(device).float()
+        counts = self.patch_counts[rows]
+        ahead = counts.cumsum() - counts  # patches of the rows before each
+        patches = np.repeat(self._starts[rows] - ahead, counts) + np.arange(counts.sum())
+        found = torch.from_numpy(self.features[patches]).to(device).float()
+        return Padded.of(found, torch.from_numpy(counts).to(device))
 
 
 def cached_features(
@@ -82,9 +99,23 @@ def _read(folder: Path, about: Mapping[str, Any]) -> CachedFeatures:
         differences = "; ".join(f"{name} was {stored.get(name)!r:.60}, is {about[name]!r:.60}" for name in other)
         raise ValueError(f"{folder} holds features of something else: {differences}. Remove it, or name another folder")
     features, labels = np.load(folder / FEATURES, mmap_mode="r"), torch.from_numpy(np.load(folder / LABELS))
+    if features.ndim == 2 and not stored["pooled"]:
+        return _of_many_sizes(folder, features, labels, tuple(stored["damaged"]))
     if len(features) < len(labels):
         raise ValueError(f"{folder}: {len(features)} features for {len(labels)} labels. Remove the folder")
     return CachedFeatures(features[: len(labels)], labels, tuple(stored["damaged"]))
+
+
+def _of_many_sizes(folder: Path, features: np.ndarray, labels: Tensor, damaged: tuple[str, ...]) -> CachedFeatures:
+    if not (folder / PATCH_COUNTS).exists():
+        raise ValueError(f"{folder}: {PATCH_COUNTS} is missing. Remove the folder")
+    counts = np.load(folder / PATCH_COUNTS)
+    if (len(counts), counts.sum()) != (len(labels), len(features)):
+        raise ValueError(
+            f"{folder}: {len(features)} features, {counts.sum()} patches of {len(counts)} pictures, {len(labels)} "
+            "labels. Remove the folder"
+        )
+    return CachedFeatures(features, labels, damaged, counts)
 
 
 def _write(
@@ -117,38 +148,48 @@ def _write_into(
     workers: int,
     damage_limit: float,
 ) -> None:
-    """All three files."""
+    """All files."""
     batches = np.array_split(np.arange(len(pictures)), range(batch_size, len(pictures), batch_size))
-    labels, damaged, start, table = list[Tensor](), list[str](), 0, None
+    labels, damaged, counts = list[Tensor](), list[str](), list[Tensor]()
     found = seen_batches(pictures, batches, workers, pinned=frozen.device.type == "cuda")
-    for batch in tqdm(found, total=len(batches), desc="encoding", unit="batch", delay=5):
-        damaged += batch.damaged
-        check_damage(damaged, len(pictures), pictures.source.name, damage_limit)
-        if not len(batch.pictures):
-            continue
-        features = frozen(batch.pictures)
-        if table is None:
-            shape = (len(pictures), *features.shape[1:])
-            table = np.lib.format.open_memmap(writing / FEATURES, "w+", np.dtype(str(about["type"])), shape)
-        _store(table[start : start + len(features)], features)
-        start += len(features)
-        labels.append(batch.labels)
-    if table is None:
+    own_sizes = pictures.preprocessing.crop is None and not frozen.pooled
+    with GrowingArray(writing / FEATURES, np.dtype(str(about["type"]))) as table:
+        for batch in tqdm(found, total=len(batches), desc="encoding", unit="batch", delay=5):
+            damaged += batch.damaged
+            check_damage(damaged, len(pictures), pictures.source.name, damage_limit)
+            if not len(batch.pictures):
+                continue
+            features = frozen(batch.pictures)
+            if own_sizes:
+                features, of_each = _end_to_end(features)
+                counts.append(of_each)
+            assert isinstance(features, Tensor)
+            table.append(_rounded(features, table.dtype))
+            labels.append(batch.labels)
+    if not labels:
         raise ValueError(f"{pictures.source.name}: not one of {len(pictures)} pictures can be used: {damaged[0]}")
-    table.flush()
     np.save(writing / LABELS, torch.cat(labels).numpy())
+    if own_sizes:
+        np.save(writing / PATCH_COUNTS, torch.cat(counts).numpy())
     (writing / ABOUT).write_text(json.dumps({**about, "damaged": damaged}, indent=2) + "\n")
 
 
-def _store(rows: np.ndarray, features: Tensor) -> None:
-    """Copy features into their rows of the table, rounded to its type."""
-    rounded = features.half() if rows.dtype == np.float16 else features
+def _end_to_end(features: Tensor | Padded) -> tuple[Tensor, Tensor]:
+    """All pictures' patches, one picture after the other, and how many each has."""
+    if isinstance(features, Padded):
+        return features.patches, features.patch_counts.cpu()
+    return features.flatten(0, 1), torch.full((len(features),), features.shape[1])
+
+
+def _rounded(features: Tensor, dtype: np.dtype) -> np.ndarray:
+    """Features in the type they are kept in."""
+    rounded = features.half() if dtype == np.float16 else features
     if not rounded.isfinite().all():
         raise ValueError(
             f"features reach {features.abs().max().item():.3g}: float16 ends at 65504. Set --feature-type float32, if "
             "they are finite at all"
         )
-    rows[:] = rounded.cpu().numpy()
+    return rounded.cpu().numpy()
 
 
 def check_damage(damaged: list[str], pictures: int, name: str, limit: float) -> None:
