@@ -72,9 +72,10 @@ class ProbeGrid(nn.Module):
         keys, values = self.weights["pooling_keys_values_weight"].view(cells, 2, heads, head_width, width).unbind(1)
         directions = (query @ keys.reshape(-1, head_width, width))[:, 0] * head_width**-0.5
         # The softmax runs over the last axis of (B, C * H, I).
-        likeness = (normed.flatten(0, 1) @ directions.mT).view(batch, patches, -1).mT
+        attention = (normed.flatten(0, 1) @ directions.mT).view(batch, patches, -1).mT
         if real is not None:
-            likeness = likeness.masked_fill(~real[:, None], -torch.inf)
-        gathered = (likeness.softmax(dim=-1) @ normed).transpose(0, 1)  # (C * H, B, D)
+            attention = attention.masked_fill(~real[:, None], -torch.inf)
+        attention = attention.softmax(dim=-1)  # the same name, so that what it is of can be forgotten
+        gathered = (attention @ normed).transpose(0, 1)  # (C * H, B, D)
         projected = gathered @ values.reshape(-1, head_width, width).mT
         return projected.view(cells, heads, batch, head_width).transpose(1, 2).reshape(cells, batch, width)
