@@ -7,6 +7,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from aimv2_lab.evaluation.padded import Padded
 from aimv2_lab.model.pooling import AttentivePooling
 
 
@@ -23,8 +24,11 @@ class AttentiveProbe(nn.Module):
         self.pooling = AttentivePooling(width, heads)
         self.classifier = nn.Linear(width, classes, bias=bias)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Logits (B, classes) of features (B, I, D)."""
+    def forward(self, features: Tensor | Padded) -> Tensor:
+        """Logits (B, classes) of features (B, I, D), or of those of pictures of many sizes, without their padding."""
+        if isinstance(features, Padded):
+            padded = Padded.of(self.norm(features.patches), features.patch_counts)
+            return self.classifier(self.pooling(padded.features, padded.real))
         normed = rearrange(self.norm(rearrange(features, "b i d -> b d i")), "b d i -> b i d")
         return self.classifier(self.pooling(normed))
 

@@ -5,8 +5,10 @@
 `--encoder` is all that `aimv2_lab.load_encoder` reads. `--probe` is attentive, linear or neighbours (features computed
 once), paper (Table A2: augmented pictures, encoded anew in every epoch) or aim-v1 (the mean of six blocks). `--data` is
 what launch.finetune takes; of a generated world, `--data world:separating`, every factor is probed, and combinations
-that training never shows are scored apart. `--set NAME` is one of the fourteen sets of Table B1. Every field of the
-probe's recipe can be set, e.g. `--epochs 20`. Scores go to OUT/probe.json and OUT/probe.png.
+that training never shows are scored apart. `--set NAME` is one of the fourteen sets of Table B1. A native encoder is
+probed on pictures of their own sizes, scenes in the area of its `image_size`; `--image-size` cuts them to one, which
+augmented probes (paper, aim-v1) need. Every field of the probe's recipe can be set, e.g. `--epochs 20`. Scores go to
+OUT/probe.json and OUT/probe.png.
 
 Under a launcher all ranks encode, each its share of every batch, and the scores are those of one process to rounding:
 torchrun --standalone --nproc_per_node 8 -m -- aimv2_lab.launch.probe --encoder runs/small --data FOLDER --probe paper
@@ -76,7 +78,8 @@ class ProbeOptions:
     feature_type: FeatureType = "float16"
     """Of the kept features."""
     image_size: int | None = None
-    """Pixels a side, if not the encoder's own."""
+    """Pixels a side of what is cut out of a picture, if not the encoder's own. Default for a native encoder: every
+    picture whole, at its own size."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """That the encoder computes in."""
     device: str = ""
@@ -150,10 +153,10 @@ def _opened(options: ProbeOptions, known: ProbeSet | None, ranks: Ranks) -> tupl
     if options.data.startswith("world:"):
         if options.test != "validation":
             raise ValueError(f"test = {options.test!r} of {options.data}: a world has validation and held-out scenes")
-        probed = open_factors(options.data, seen)
+        probed = open_factors(options.data, seen, image_size=encoder.recipe.image_size)
     else:
         trained_on = known.trained_on if known else ("train",)
-        probed = open_labelled(data_recipe(options), options.test, seen, trained_on)
+        probed = open_labelled(data_recipe(options), options.test, seen, trained_on, encoder.recipe.image_size)
     if known:
         check_set(known, probed)
     return frozen, probed

@@ -72,6 +72,7 @@ def labelled_scenes(world: str, train: int, choice: int, test: int, unseen: int)
 
 def _labelled(pictures: LabelledPictures, rows: range) -> Labelled:
     (batch,) = seen_batches(pictures, [np.arange(rows.start, rows.stop)], workers=0)
+    assert isinstance(batch.pictures, Tensor)  # the trained encoder's have one size
     tasks = pictures.labels.tasks
     labels = {task.name: column for task, column in zip(tasks, batch.labels.T, strict=True)}
     return Labelled(batch.pictures, labels, {task.name: task.classes for task in tasks})

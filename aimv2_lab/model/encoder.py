@@ -120,6 +120,19 @@ class VisionEncoder(nn.Module):
             stream = block(stream, mask)
             yield stream
 
+    def residual_streams(self, images: Sequence[Tensor]) -> Iterator[tuple[list[int], Iterator[Tensor]]]:
+        """`residual_stream` of images (3, height, width), each of its own size, those of like size together: the
+        numbers of some images, and their stream (B, N, D), in which what lies behind an image's patches means nothing.
+
+        Raises what `forward` does.
+        """
+        for group in alike([self._grid(image[None]) for image in images]):
+            together = [images[number] for number in group]
+            if self.positions is not None:  # which lets one size pass
+                yield group, self.residual_stream(torch.stack(together))
+            else:
+                yield group, self.strip_stream(*strips_of(together, self.recipe.patch_size))
+
     def _last_of_strips(self, images: Tensor, prefix_lengths: Tensor | None, strips: Strips) -> Tensor:
         """The residual stream (B, N, D) behind the last block, of strips, in rows of their own or packed."""
         rows = strips.encoder_rows
@@ -160,13 +173,9 @@ class VisionEncoder(nn.Module):
         if isinstance(images, Tensor):
             (stream,) = islice(self.residual_stream(images), layer, layer + 1)
             return self._read(stream, self._grid(images), layer, normed)
-        size, found = self.recipe.patch_size, dict[int, Features]()
-        whole = [whole_patches(image, size) for image in images]
-        for group in alike([self._grid(image[None]) for image in whole]):
-            if self.positions is not None:  # which lets one size pass
-                streams = self.residual_stream(torch.stack([whole[number] for number in group]))
-            else:
-                streams = self.strip_stream(*strips_of([whole[number] for number in group], size))
+        found = dict[int, Features]()
+        whole = [whole_patches(image, self.recipe.patch_size) for image in images]
+        for group, streams in self.residual_streams(whole):
             (stream,) = islice(streams, layer, layer + 1)
             for number, tokens in zip(group, stream, strict=True):
                 rows, columns = self._grid(whole[number][None])

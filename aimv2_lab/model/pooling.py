@@ -21,11 +21,12 @@ class AttentivePooling(nn.Module):
         self.query = nn.Parameter(torch.randn(width) * width**-0.5)
         self.keys_values = nn.Linear(width, 2 * width, bias=False)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """One vector (B, D) of features (B, I, D)."""
+    def forward(self, features: Tensor, seen: Tensor | None = None) -> Tensor:
+        """One vector (B, D) of features (B, I, D), or of those alone that `seen` (B, I) is true for."""
         keys, values = rearrange(self.keys_values(features), "b i (two h d) -> two b h i d", two=2, h=self.heads)
         query = rearrange(self.query, "(h d) -> h 1 d", h=self.heads).expand(len(features), -1, -1, -1)
-        return rearrange(attend(query, keys, values), "b h 1 d -> b (h d)")
+        mask = None if seen is None else seen[:, None, None]
+        return rearrange(attend(query, keys, values, mask), "b h 1 d -> b (h d)")
 
 
 class PoolingHead(nn.Module):

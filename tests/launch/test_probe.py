@@ -5,24 +5,34 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
 
 from aimv2_lab.data.sources import Split
+from aimv2_lab.evaluation.probing.cache import PATCH_COUNTS
 from aimv2_lab.evaluation.probing.results import ProbeScores
 from aimv2_lab.launch.probe import read_options, run_probe
 from aimv2_lab.recipes.probe_sets import PROBE_SETS, ProbeSet, probe_set
 from aimv2_lab.report.probe_results import FIGURE, SCORES
 from tests.data.generated import encoded, picture, write_image_folder, write_tar
 from tests.data.layouts import write_parquet
+from tests.native_toy import NATIVE
 from tests.training.finetune_toy import checkpoint
 
 QUICK = ("--epochs", "2", "--batch-size", "8", "--learning-rates", "1e-3", "1e-2")
 Layout = Literal["folder", "parquet", "tar"]
+
+
+@pytest.fixture(autouse=True)
+def _figures_are_closed() -> Iterator[None]:
+    yield
+    plt.close("all")
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +198,47 @@ def test_no_test_pictures_are_trained_on_and_a_world_has_no_test_split(
         probe(encoder, "world:easy:20", tmp_path / "a", "--test", "test")
     with pytest.raises(ValueError, match=r"test = 'validation': those pictures are trained on \(train, validation\)"):
         probe(encoder, pictures, tmp_path / "b", "--set", "dtd", "--test", "validation")
+
+
+@pytest.fixture(scope="module")
+def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoint(tmp_path_factory.mktemp("native") / "model", NATIVE)
+
+
+def write_many_sizes(root: Path, split: str, number: int) -> None:
+    """Pictures of many sizes of one split, of two species."""
+    write_split(root, split, "folder", [("owl", "cat")[n % 2] for n in range(number)])
+    for n in range(number):
+        (root / split / f"{n}.png").write_bytes(encoded(picture(n, 16 + 7 * (n * 5 % 8), 16 + 7 * (n * 3 % 8))))
+
+
+@pytest.mark.parametrize("name", ["attentive", "linear", "neighbours"])
+def test_a_native_encoder_is_probed_on_pictures_of_their_own_sizes(name: str, native: Path, tmp_path: Path) -> None:
+    for split, number in (("train", 24), ("val", 6)):
+        write_many_sizes(tmp_path, split, number)
+    found, _ = probe(native, tmp_path, tmp_path / "own", "--probe", name, "--neighbours", "3")
+    assert found.pictures["validation"] == 6 and not found.damaged
+    counts = [np.load(file) for file in (tmp_path / "own").glob(f"features/*/{PATCH_COUNTS}")]
+    assert len(counts) == (3 if name == "attentive" else 0) and all(len({*one}) > 1 for one in counts)
+    probe(native, tmp_path, tmp_path / "cut", "--probe", name, "--neighbours", "3", "--image-size", "16")
+    assert not [*(tmp_path / "cut").glob(f"features/*/{PATCH_COUNTS}")]
+
+
+def test_a_native_encoder_sees_scenes_in_the_area_of_its_own_size(
+    native: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aimv2_lab.data.world.source.LENGTHS", {"train": 40, "validation": 30, "heldout": 30})
+    probe(native, "world:oblong:40", tmp_path)
+    counts = np.concatenate([np.load(file) for file in tmp_path.glob(f"features/*/{PATCH_COUNTS}")])
+    assert len(counts) == 100 and len({*counts}) > 1 and counts.mean() == pytest.approx((24 / 8) ** 2, rel=0.2)
+
+
+@pytest.mark.parametrize("more", [("--probe", "paper"), ("--probe", "aim-v1", "--layers", "1"), ("--augmented",)])
+def test_augmented_probes_of_a_native_encoder_want_one_size(
+    more: tuple[str, ...], native: Path, tmp_path: Path
+) -> None:
+    write_many_sizes(tmp_path, "train", 24)
+    write_many_sizes(tmp_path, "val", 6)
+    with pytest.raises(ValueError, match="Name one with --image-size"):
+        probe(native, tmp_path, tmp_path / "own", *more)
+    assert probe(native, tmp_path, tmp_path / "cut", *more, "--image-size", "16")[0].pictures["validation"] == 6

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -18,12 +19,15 @@ from tqdm.auto import tqdm
 
 from aimv2_lab.data.damage import MINIMUM_SAMPLES, TooMuchDamage
 from aimv2_lab.data.files import WRITING, move_into_place
-from aimv2_lab.evaluation.probing.encoded import encoded_batches
+from aimv2_lab.evaluation.padded import Padded, end_to_end
+from aimv2_lab.evaluation.probing.encoded import EncodedBatch, encoded_batches
 from aimv2_lab.evaluation.probing.encoding import Frozen
+from aimv2_lab.evaluation.probing.growing import GrowingArray
 from aimv2_lab.evaluation.probing.pictures import LabelledPictures
 from aimv2_lab.training.ranks import ALONE, Ranks
 
 FEATURES, LABELS, ABOUT = "features.npy", "labels.npy", "about.json"
+PATCH_COUNTS = "patch_counts.npy"  # only where pictures keep their own sizes
 _VERSION = 1  # raised whenever the same encoder and pictures give other features than before
 FeatureType = Literal["float16", "float32"]
 
@@ -32,19 +36,32 @@ FeatureType = Literal["float16", "float32"]
 class CachedFeatures:
     """Features (N, I, D), or (N, D) where pooled, mapped into memory, and labels (N, tasks) of the sound pictures.
 
-    `damaged` says of every other picture what is wrong with it.
+    Of pictures that keep their own sizes, features (sum of `patch_counts`, D) are one picture's behind another's, so
+    that no padding is stored. `damaged` says of every picture that is not sound what is wrong with it.
     """
 
     features: np.ndarray
     labels: Tensor
     damaged: tuple[str, ...]
+    patch_counts: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def rows(self, rows: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
-        """The features of some rows, in that order, float32."""
-        return torch.from_numpy(self.features[rows]).to(device).float()
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        assert self.patch_counts is not None
+        return self.patch_counts.cumsum() - self.patch_counts
+
+    def rows(self, rows: np.ndarray, device: torch.device | str = "cpu") -> Tensor | Padded:
+        """The features of some rows, in that order, float32, padded where pictures keep their own sizes."""
+        if self.patch_counts is None:
+            return torch.from_numpy(self.features[rows]).to(device).float()
+        counts = self.patch_counts[rows]
+        ahead = counts.cumsum() - counts  # patches of the rows before each
+        patches = np.repeat(self._starts[rows] - ahead, counts) + np.arange(counts.sum())
+        found = torch.from_numpy(self.features[patches]).to(device).float()
+        return Padded.of(found, torch.from_numpy(counts).to(device))
 
 
 def cached_features(
@@ -87,9 +104,23 @@ def _read(folder: Path, about: Mapping[str, Any]) -> CachedFeatures:
         differences = "; ".join(f"{name} was {stored.get(name)!r:.60}, is {about[name]!r:.60}" for name in other)
         raise ValueError(f"{folder} holds features of something else: {differences}. Remove it, or name another folder")
     features, labels = np.load(folder / FEATURES, mmap_mode="r"), torch.from_numpy(np.load(folder / LABELS))
+    if features.ndim == 2 and not stored["pooled"]:
+        return _of_many_sizes(folder, features, labels, tuple(stored["damaged"]))
     if len(features) < len(labels):
         raise ValueError(f"{folder}: {len(features)} features for {len(labels)} labels. Remove the folder")
     return CachedFeatures(features[: len(labels)], labels, tuple(stored["damaged"]))
+
+
+def _of_many_sizes(folder: Path, features: np.ndarray, labels: Tensor, damaged: tuple[str, ...]) -> CachedFeatures:
+    if not (folder / PATCH_COUNTS).exists():
+        raise ValueError(f"{folder}: {PATCH_COUNTS} is missing. Remove the folder")
+    counts = np.load(folder / PATCH_COUNTS)
+    if (len(counts), counts.sum()) != (len(labels), len(features)):
+        raise ValueError(
+            f"{folder}: {len(features)} features, {counts.sum()} patches of {len(counts)} pictures, {len(labels)} "
+            "labels. Remove the folder"
+        )
+    return CachedFeatures(features, labels, damaged, counts)
 
 
 def _write(
@@ -123,53 +154,51 @@ def _write_into(
     damage_limit: float,
     ranks: Ranks,
 ) -> None:
-    """All three files."""
+    """All files; the first rank alone has them open."""
+    own_sizes = pictures.preprocessing.crop is None and not frozen.pooled
+    labels, damaged, counts, name = list[Tensor](), list[str](), list[Tensor](), pictures.source.name
+    table = GrowingArray(writing / FEATURES, np.dtype(str(about["type"])))
+
+    def append(batch: EncodedBatch) -> None:
+        features = batch.features
+        if own_sizes:
+            features, of_each = end_to_end(features)
+            counts.append(of_each)
+        assert isinstance(features, Tensor)
+        table.append(_rounded(features, table.dtype))
+
     together = batch_size * ranks.size
     batches = np.array_split(np.arange(len(pictures)), range(together, len(pictures), together))
-    labels, damaged, name = list[Tensor](), list[str](), pictures.source.name
-    table = _Table(writing / FEATURES, len(pictures), np.dtype(str(about["type"])))
     found = encoded_batches(frozen, pictures, batches, workers, ranks)
-    for batch in tqdm(found, total=len(batches), desc="encoding", unit="batch", delay=5, disable=not ranks.is_first):
-        damaged += batch.damaged
-        if batch.damaged:
-            ranks.together(partial(check_damage, damaged, len(pictures), name, damage_limit))
-        if len(batch.labels):
-            ranks.on_first(partial(table.append, batch.features))
-            labels.append(batch.labels)
+    with ranks.together(lambda: table if ranks.is_first else nullcontext()):
+        for batch in tqdm(found, total=len(batches), desc="encoding", delay=5, disable=not ranks.is_first):
+            damaged += batch.damaged
+            if batch.damaged:
+                ranks.together(partial(check_damage, damaged, len(pictures), name, damage_limit))
+            if len(batch.labels):
+                ranks.on_first(partial(append, batch))
+                labels.append(batch.labels)
     if not labels:
         ranks.fail(ValueError(f"{name}: not one of {len(pictures)} pictures can be used: {damaged[0]}"))
-    ranks.on_first(lambda: _finish(writing, table, labels, {**about, "damaged": damaged}))
+    ranks.on_first(lambda: _finish(writing, labels, counts, {**about, "damaged": damaged}))
 
 
-def _finish(writing: Path, table: _Table, labels: list[Tensor], about: Mapping[str, Any]) -> None:
-    table.flush()
-    np.save(writing / LABELS, torch.cat(labels).numpy())
+def _finish(writing: Path, labels: Sequence[Tensor], counts: Sequence[Tensor], about: Mapping[str, Any]) -> None:
+    np.save(writing / LABELS, torch.cat([*labels]).numpy())
+    if counts:
+        np.save(writing / PATCH_COUNTS, torch.cat([*counts]).numpy())
     (writing / ABOUT).write_text(json.dumps(about, indent=2) + "\n")
 
 
-class _Table:
-    """A mapped file with a row for every picture, made when the first features come."""
-
-    def __init__(self, file: Path, length: int, dtype: np.dtype) -> None:
-        self.file, self.length, self.dtype, self.filled = file, length, dtype, 0
-
-    def append(self, features: Tensor) -> None:
-        """Copy features into the next rows, rounded to the table's type."""
-        rounded = features.half() if self.dtype == np.float16 else features
-        if not rounded.isfinite().all():
-            raise ValueError(
-                f"features reach {features.abs().max().item():.3g}: float16 ends at 65504. Set --feature-type float32, "
-                "if they are finite at all"
-            )
-        if not self.filled:
-            shape = (self.length, *features.shape[1:])
-            self.rows = np.lib.format.open_memmap(self.file, "w+", self.dtype, shape)
-        self.rows[self.filled : self.filled + len(features)] = rounded.cpu().numpy()
-        self.filled += len(features)
-
-    def flush(self) -> None:
-        """Have all rows on disk."""
-        self.rows.flush()
+def _rounded(features: Tensor, dtype: np.dtype) -> np.ndarray:
+    """Features in the type they are kept in."""
+    rounded = features.half() if dtype == np.float16 else features
+    if not rounded.isfinite().all():
+        raise ValueError(
+            f"features reach {features.abs().max().item():.3g}: float16 ends at 65504. Set --feature-type float32, if "
+            "they are finite at all"
+        )
+    return rounded.cpu().numpy()
 
 
 def check_damage(damaged: list[str], pictures: int, name: str, limit: float) -> None:

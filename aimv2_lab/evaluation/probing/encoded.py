@@ -10,16 +10,17 @@ import torch
 from torch import Tensor, distributed
 from torch.utils.data import Dataset
 
+from aimv2_lab.evaluation.padded import Padded, end_to_end
 from aimv2_lab.evaluation.probing.encoding import Frozen
 from aimv2_lab.evaluation.probing.pictures import Seen, SeenBatch, seen_batches
 from aimv2_lab.training.ranks import ALONE, Ranks
 
 
 class EncodedBatch(NamedTuple):
-    """The sound ones of a batch of pictures, B of them: features (B, I, D), or (B, D) where pooled, on the encoder's
-    device, and labels (B, tasks) on the CPU; and what is wrong with the others, in words."""
+    """The sound ones of a batch of pictures, B of them: features (B, I, D), padded where sizes differ, or (B, D) where
+    pooled, on the encoder's device, and labels (B, tasks) on the CPU; and what is wrong with the others, in words."""
 
-    features: Tensor
+    features: Tensor | Padded
     labels: Tensor
     damaged: tuple[str, ...]
 
@@ -39,20 +40,38 @@ def encoded_batches(
         yield EncodedBatch(features, share.labels, share.damaged) if ranks.size == 1 else _whole(share, features, ranks)
 
 
-def _encoded(frozen: Frozen, share: SeenBatch) -> tuple[SeenBatch, Tensor]:
-    return share, frozen(share.pictures) if len(share.pictures) else torch.empty(0, device=frozen.device)
+def _encoded(frozen: Frozen, share: SeenBatch) -> tuple[SeenBatch, Tensor | Padded]:
+    nothing = (0,) if frozen.pooled else (0, 0, 0)
+    features = frozen(share.pictures) if len(share.pictures) else torch.empty(nothing, device=frozen.device)
+    return share, features
 
 
-def _whole(share: SeenBatch, features: Tensor, ranks: Ranks) -> EncodedBatch:
-    """All ranks' shares, one after the other; each says first how much it has, which damaged pictures make less."""
-    told = ranks.gather((features.shape, share.labels, share.damaged))
-    shapes, labels, damaged = zip(*told, strict=True)
+def _whole(share: SeenBatch, features: Tensor | Padded, ranks: Ranks) -> EncodedBatch:
+    """All ranks' shares, one after the other; each says first how much it has, which damaged pictures make less.
+
+    Patch features travel as patches, because a share's pictures may have other sizes than another's.
+    """
+    pooled = isinstance(features, Tensor) and features.ndim < 3
+    rows, counts = (features, torch.empty(0)) if pooled else end_to_end(features)
+    assert isinstance(rows, Tensor)
+    told = ranks.gather((rows.shape, counts, share.labels, share.damaged))
+    shapes, of_ranks, labels, damaged = zip(*told, strict=True)
     sound = [of_rank for of_rank in labels if len(of_rank)]
+    if sound:
+        whole = gathered_rows(rows, shapes)
+        features = whole if pooled else _pictures(whole, torch.cat(of_ranks))
     return EncodedBatch(
-        gathered_rows(features, shapes) if sound else features,
+        features,
         torch.cat(sound) if sound else share.labels,
         tuple(text for of_rank in damaged for text in of_rank),
     )
+
+
+def _pictures(patches: Tensor, counts: Tensor) -> Tensor | Padded:
+    """Features of pictures from their patches (sum of the counts, D): (B, I, D) where all have as many."""
+    if len(counts.unique()) == 1:
+        return patches.view(len(counts), -1, patches.shape[-1])
+    return Padded.of(patches, counts.to(patches.device))
 
 
 def gathered_rows(rows: Tensor, shapes: Sequence[torch.Size]) -> Tensor:

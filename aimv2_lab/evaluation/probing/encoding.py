@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from itertools import islice
-from typing import Literal
+from typing import Literal, overload
 
 import torch
 from torch import Tensor
 
 from aimv2_lab.data.transforms import PixelScale, normalise
+from aimv2_lab.evaluation.padded import Padded
 from aimv2_lab.model.encoder import VisionEncoder
 
 
@@ -54,17 +56,42 @@ class Frozen:
         """Where the encoder is."""
         return next(self.encoder.parameters()).device
 
+    @overload
+    def __call__(self, pictures: Tensor) -> Tensor: ...
+    @overload
+    def __call__(self, pictures: Sequence[Tensor]) -> Tensor | Padded: ...
     @torch.no_grad()
-    def __call__(self, pictures: Tensor) -> Tensor:
-        """Features (B, I, D), or (B, D) where pooled, in float32, of 8-bit pictures (B, 3, height, width)."""
-        images = normalise(pictures.to(self.device, non_blocking=True), self.scale)
+    def __call__(self, pictures: Tensor | Sequence[Tensor]) -> Tensor | Padded:
+        """Features (B, I, D), or (B, D) where pooled, in float32, of 8-bit pictures (B, 3, height, width).
+
+        Of a list of pictures (3, height, width), each of its own size in whole patches, they are padded, and equal to
+        those of one after the other. Raises what the encoder's `forward` does.
+        """
+        if not isinstance(pictures, Tensor):
+            return self._of_many_sizes([self._image(picture) for picture in pictures])
         with self._cast():
-            features = self._mean(images).float()
+            features = self._mean(self.encoder.residual_stream(self._image(pictures))).float()
         return features.mean(dim=1) if self.pooled else features
 
-    def _mean(self, images: Tensor) -> Tensor:
+    def _image(self, pictures: Tensor) -> Tensor:
+        return normalise(pictures.to(self.device, non_blocking=True), self.scale)
+
+    def _of_many_sizes(self, images: Sequence[Tensor]) -> Tensor | Padded:
+        counts = [image[0].numel() // self.encoder.recipe.patch_size**2 for image in images]
+        found = dict[int, Tensor]()
+        with self._cast():
+            for group, streams in self.encoder.residual_streams(images):
+                for number, features in zip(group, self._mean(streams).float(), strict=True):
+                    own = features[: counts[number]]
+                    found[number] = own.mean(dim=0) if self.pooled else own
+        in_order = [found[number] for number in range(len(images))]
+        if self.pooled:
+            return torch.stack(in_order)
+        return Padded.of(torch.cat(in_order), torch.tensor(counts, device=self.device))
+
+    def _mean(self, streams: Iterator[Tensor]) -> Tensor:
         total: Tensor | None = None
-        for number, stream in enumerate(islice(self.encoder.residual_stream(images), self.numbers[-1] + 1)):
+        for number, stream in enumerate(islice(streams, self.numbers[-1] + 1)):
             if number in self.numbers:
                 one = self.encoder.norm(stream) if self.normed else stream
                 total = one if total is None else total + one

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from aimv2_lab.evaluation.padded import Padded
 from aimv2_lab.evaluation.probe import AttentiveProbe, LinearProbe
 
 
@@ -46,17 +47,24 @@ class ProbeGrid(nn.Module):
         """C, how many probes there are."""
         return len(self.weights["classifier_weight"])
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Scores (C, B, classes) of patch features (B, I, D), or for linear probes of pooled ones (B, D)."""
-        normed = self.norm(features.flatten(0, -2)).view_as(features)
-        pooled = self._pooled(normed) if self.heads else normed.expand(self.cells, *normed.shape)
+    def forward(self, features: Tensor | Padded) -> Tensor:
+        """Scores (C, B, classes) of patch features (B, I, D), or for linear probes of pooled ones (B, D).
+
+        Of pictures of many sizes, padding is in no mean of the batch norm, and no query takes anything from it.
+        """
+        real = None
+        if isinstance(features, Padded):
+            normed, real = Padded.of(self.norm(features.patches), features.patch_counts).features, features.real
+        else:
+            normed = self.norm(features.flatten(0, -2)).view_as(features)
+        pooled = self._pooled(normed, real) if self.heads else normed.expand(self.cells, *normed.shape)
         scores = pooled @ self.weights["classifier_weight"].mT
         if "classifier_bias" in self.weights:
             scores = scores + self.weights["classifier_bias"][:, None]
         return scores.masked_fill(self.get_buffer("beyond"), -torch.inf)
 
-    def _pooled(self, normed: Tensor) -> Tensor:
-        """What each cell's query gathers (C, B, D) from features (B, I, D)."""
+    def _pooled(self, normed: Tensor, real: Tensor | None) -> Tensor:
+        """What each cell's query gathers (C, B, D) from features (B, I, D), all of them or the `real` (B, I) ones."""
         batch, patches, width = normed.shape
         cells, heads, head_width = self.cells, self.heads, width // self.heads
         query = self.weights["pooling_query"].view(cells * heads, 1, head_width)
@@ -64,7 +72,10 @@ class ProbeGrid(nn.Module):
         keys, values = self.weights["pooling_keys_values_weight"].view(cells, 2, heads, head_width, width).unbind(1)
         directions = (query @ keys.reshape(-1, head_width, width))[:, 0] * head_width**-0.5
         # The softmax runs over the last axis of (B, C * H, I).
-        attention = (normed.flatten(0, 1) @ directions.mT).view(batch, patches, -1).mT.softmax(dim=-1)
+        attention = (normed.flatten(0, 1) @ directions.mT).view(batch, patches, -1).mT
+        if real is not None:
+            attention = attention.masked_fill(~real[:, None], -torch.inf)
+        attention = attention.softmax(dim=-1)  # the same name, so that what it is of can be forgotten
         gathered = (attention @ normed).transpose(0, 1)  # (C * H, B, D)
         projected = gathered @ values.reshape(-1, head_width, width).mT
         return projected.view(cells, heads, batch, head_width).transpose(1, 2).reshape(cells, batch, width)

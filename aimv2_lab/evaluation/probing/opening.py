@@ -29,29 +29,36 @@ class Probed(NamedTuple):
 
 
 def open_labelled(
-    data: DataRecipe, test: Literal["validation", "test"], seen: Preprocessing, trained_on: Sequence[Split] = ("train",)
+    data: DataRecipe,
+    test: Literal["validation", "test"],
+    seen: Preprocessing,
+    trained_on: Sequence[Split] = ("train",),
+    image_size: int | None = None,
 ) -> Probed:
     """Pictures whose one caption is their class; the classes are those of the training pictures.
 
     `trained_on` names the splits that are training pictures. Nothing is held out of them where the test is a split of
-    its own. Raises what `open_mixture` and `find_classes` do, and ValueError for pictures that have no one size, and
-    for a test on what is trained on.
+    its own. `image_size` is for generated worlds, as in `open_factors`. Raises what `open_mixture` and `find_classes`
+    do, and ValueError for a test on what is trained on.
     """
+    size = _size(seen, image_size)
     if test in trained_on:
         raise ValueError(f"test = {test!r}: those pictures are trained on ({', '.join(trained_on)}). Choose test")
     whole = replace(data, validation_share=0.0) if test == "test" else data
-    mixtures = [open_mixture(split, whole, _size(seen)) for split in trained_on]
+    mixtures = [open_mixture(split, whole, size) for split in trained_on]
     classes = ClassLabels(find_classes(mixtures[0]))
-    tested = joined([open_mixture(test, data, _size(seen))])
+    tested = joined([open_mixture(test, data, size)])
     train = LabelledPictures(joined(mixtures), classes, seen)
     return Probed(train, {test: LabelledPictures(tested, classes, seen)})
 
 
-def open_factors(spec: str, seen: Preprocessing, seed: int = 0) -> Probed:
+def open_factors(spec: str, seen: Preprocessing, seed: int = 0, image_size: int | None = None) -> Probed:
     """Scenes of a generated world, "world:PRESET" or "world:PRESET:LENGTH", and every factor of theirs; tested on
     validation scenes and, apart, on scenes of the combinations that no other scene holds. `seed` is the world's: 0 has
-    the scenes that runs train on."""
-    train, validation, heldout = map(partial(_scenes, spec, seen, seed), ("train", "validation", "heldout"))
+    the scenes that runs train on. Scenes are rendered at the crop of what is seen, or where pictures keep their own
+    size, in the area of `image_size` pixels squared. Raises ValueError where neither says a size."""
+    rendered = partial(_scenes, spec, seen, seed, _size(seen, image_size))
+    train, validation, heldout = map(rendered, ("train", "validation", "heldout"))
     return Probed(train, {SEEN: validation, HELD_OUT: heldout})
 
 
@@ -60,12 +67,13 @@ def check_set(known: ProbeSet, found: Probed) -> None:
     known.check(len(found.train.labels.tasks[0].classes))
 
 
-def _scenes(spec: str, seen: Preprocessing, seed: int, split: str) -> LabelledPictures:
-    world = open_world(spec, split, _size(seen), seed)
+def _scenes(spec: str, seen: Preprocessing, seed: int, size: int, split: str) -> LabelledPictures:
+    world = open_world(spec, split, size, seed)
     return LabelledPictures(world, FactorLabels(world), seen)
 
 
-def _size(seen: Preprocessing) -> int:
-    if seen.crop is None:
-        raise ValueError("this encoder's pictures have no one size: give --image-size, to which they are cut")
-    return seen.crop
+def _size(seen: Preprocessing, image_size: int | None) -> int:
+    size = seen.crop or image_size
+    if size is None:
+        raise ValueError("pictures keep their own size: name image_size, at which scenes of a generated world are made")
+    return size

@@ -70,10 +70,11 @@ class Seen(NamedTuple):
 
 
 class SeenBatch(NamedTuple):
-    """The sound ones of some pictures, B of them: (B, 3, height, width) uint8, their labels (B, tasks), and which of
-    the pictures asked for they are; and what is wrong with the others, in words."""
+    """The sound ones of some pictures, B of them: (B, 3, height, width) uint8, or a list of (3, height, width) where
+    sizes differ, their labels (B, tasks), and which of the pictures asked for they are; and what is wrong with the
+    others, in words."""
 
-    pictures: Tensor
+    pictures: Tensor | list[Tensor]
     labels: Tensor
     rows: Tensor
     damaged: tuple[str, ...]
@@ -126,7 +127,7 @@ class AugmentedPictures(Dataset[Seen]):
 
     def _augmented(self, pair: Pair, index: int) -> Tensor:
         seen, how = self.whole.preprocessing, self.augmentation
-        assert seen.crop is not None  # pictures of one size are what is probed
+        assert seen.crop is not None  # others are refused by `probe_encoder`
         data = DataRecipe(
             mean=seen.mean,
             std=seen.std,
@@ -161,7 +162,9 @@ def _together(found: Sequence[Seen]) -> SeenBatch:
     damaged = tuple(seen.damage for seen in found if seen.picture is None)
     if not sound:
         return SeenBatch(torch.empty(0, 3, 0, 0, dtype=torch.uint8), torch.empty(0, 0), torch.empty(0), damaged)
-    return SeenBatch(torch.stack(pictures), torch.stack(labels), torch.tensor([row for row, _ in sound]), damaged)
+    one_size = len({picture.shape for picture in pictures}) == 1
+    rows = torch.tensor([row for row, _ in sound])
+    return SeenBatch(torch.stack(pictures) if one_size else pictures, torch.stack(labels), rows, damaged)
 
 
 def at_size(preprocessing: Preprocessing, image_size: int | None) -> Preprocessing:

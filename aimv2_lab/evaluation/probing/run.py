@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from aimv2_lab.evaluation.neighbours import neighbours_class
+from aimv2_lab.evaluation.padded import Padded
 from aimv2_lab.evaluation.probing.cache import CachedFeatures, FeatureType, cache_name, cached_features
 from aimv2_lab.evaluation.probing.encoding import Frozen
 from aimv2_lab.evaluation.probing.epochs import AugmentedEpochs, CachedEpochs
@@ -58,9 +59,16 @@ def probe_encoder(
 
     Seeds draw the probes' first weights, the order of the pictures and their augmentation; the held-out part of the
     training pictures is the same for all. `metric` is what the best cell is chosen by. Neighbours have no seed and
-    hold nothing out. Raises what `cached_features`, `split_off` and `AugmentedEpochs` do, and RankFailed where one of
-    several ranks fails.
+    hold nothing out. Raises what `cached_features`, `split_off` and `AugmentedEpochs` do, RankFailed where one of
+    several ranks fails, and ValueError for augmented pictures that keep their own sizes.
     """
+    if recipe.augmented and train.preprocessing.crop is None:
+        storing.ranks.fail(
+            ValueError(
+                "augmented = True: crops of pictures are resized to one size, and these keep their own. Name one with "
+                "--image-size, or choose a probe of features computed once (attentive, linear, neighbours)"
+            )
+        )
     tasks = train.labels.tasks
     tested = {name: storing.features(frozen, pictures) for name, pictures in tests.items()}
     if recipe.kind == "neighbours":
@@ -115,15 +123,23 @@ def _vote(known: CachedFeatures, tested: Parts, number: int, recipe: ProbeRecipe
     """What the nearest training pictures say of a task; those without a label of it have no vote."""
     counted = known.labels[:, number] != UNLABELLED
     labels = known.labels[counted, number].to(device)
-    features = known.rows(counted.nonzero()[:, 0].numpy(), device)
+    features = _vectors(known, counted.nonzero()[:, 0].numpy(), device)
     predicted = {
-        name: neighbours_class(features, labels, test.rows(np.arange(len(test)), device), recipe.neighbours).cpu()
+        name: neighbours_class(features, labels, _vectors(test, np.arange(len(test)), device), recipe.neighbours).cpu()
         for name, test in tested.items()
     }
     return Choice(predicted)
 
 
-def _in_order(cached: CachedFeatures, batch_size: int, device: torch.device) -> Iterator[Tensor]:
+def _vectors(pooled: CachedFeatures, rows: np.ndarray, device: torch.device) -> Tensor:
+    """One vector (B, D) of each picture."""
+    found = pooled.rows(rows, device)
+    if isinstance(found, Padded):
+        raise ValueError("neighbours are told by one vector of each picture: make Frozen with pooled=True")
+    return found
+
+
+def _in_order(cached: CachedFeatures, batch_size: int, device: torch.device) -> Iterator[Tensor | Padded]:
     for start in range(0, len(cached), batch_size):
         yield cached.rows(np.arange(start, min(start + batch_size, len(cached))), device)
 

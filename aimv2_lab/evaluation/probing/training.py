@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from aimv2_lab.evaluation.padded import Padded
 from aimv2_lab.evaluation.probe import AttentiveProbe, LinearProbe
 from aimv2_lab.evaluation.probing.grid import ProbeGrid
 from aimv2_lab.recipes.probing import ProbeRecipe
 
 UNLABELLED = -100  # of a task that a picture has no label for
-Batches = Iterable[tuple[Tensor, Tensor]]  # features (B, I, D) or (B, D), labels (B, tasks)
+Batches = Iterable[tuple[Tensor | Padded, Tensor]]  # features (B, I, D) or (B, D), labels (B, tasks)
 
 
 class CellAdamW:
@@ -98,7 +99,7 @@ def train_grid(
 
 
 @torch.no_grad()
-def grid_predictions(grid: ProbeGrid, batches: Iterable[Tensor]) -> Tensor:
+def grid_predictions(grid: ProbeGrid, batches: Iterable[Tensor | Padded]) -> Tensor:
     """The likeliest class (C, N) of all features in the batches, -1 where a cell that has diverged has none."""
     found = []
     for features in batches:

@@ -14,10 +14,12 @@ from aimv2_lab.evaluation.probing.pictures import LabelledPictures, Task
 from aimv2_lab.lessons.wide import draw_wide_weights
 from aimv2_lab.model.encoder import VisionEncoder
 from tests.data.generated import ListSource
+from tests.native_toy import NATIVE, ManySizes
 from tests.training.toy import SMALL
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
 SEEN = Preprocessing(MEAN, STD, shortest_side=24, crop=24)
+OWN_SIZE = Preprocessing(MEAN, STD, None, None, multiple=8)
 
 
 class Parity:
@@ -44,3 +46,14 @@ def frozen(seed: int = 0, **changes: object) -> Frozen:
 def pictures(length: int = 10, damaged: Iterable[int] = ()) -> LabelledPictures:
     """Smooth colours that differ from number to number."""
     return LabelledPictures(ListSource(length, damaged), Parity(), SEEN)
+
+
+def native(**changes: object) -> Frozen:
+    """An encoder of wide weights for patches of 8 pixels, in whatever grid."""
+    encoder = VisionEncoder(NATIVE)
+    draw_wide_weights(encoder, torch.Generator().manual_seed(0))
+    return Frozen(encoder.eval(), PixelScale(MEAN, STD), **changes)  # type: ignore[arg-type]
+
+
+def many_sizes(length: int = 11, damaged: Sequence[int] = ()) -> LabelledPictures:
+    return LabelledPictures(ManySizes(length, damaged), Parity(), OWN_SIZE)

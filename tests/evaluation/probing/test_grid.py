@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from aimv2_lab.evaluation.probe import AttentiveProbe, LinearProbe
@@ -36,7 +37,7 @@ def in_float64() -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
 
 
-def epoch(number: int, kind: ProbeKind = "attentive", tasks: int = 1) -> Batches:
+def epoch(number: int, kind: ProbeKind = "attentive", tasks: int = 1) -> list[tuple[Tensor, Tensor]]:
     """Four batches of features far from standard, whose labels follow from the first numbers."""
     draws = torch.Generator().manual_seed(number)
     shape = (STEPS, 16, 5, WIDTH) if kind == "attentive" else (STEPS, 16, WIDTH)

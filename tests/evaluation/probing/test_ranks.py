@@ -75,6 +75,16 @@ def test_features_that_are_kept_are_those_of_one_process(found: list[Mapping[str
     assert names[0] == names[1]
 
 
+def test_pictures_of_many_sizes_are_those_of_one_process(found: list[Mapping[str, Any]]) -> None:
+    features, counts, scores = found[0]["alone"]["own sizes"]
+    assert len(set(counts)) > 3 and len(features) == counts.sum()
+    for of_rank in found:
+        together, of_each, other = of_rank["ranks"]["own sizes"]
+        np.testing.assert_allclose(together, features, rtol=0, atol=1e-5)
+        np.testing.assert_array_equal(of_each, counts)
+        assert other == scores
+
+
 @pytest.mark.parametrize("kind", ["paper", "kept", "linear", "neighbours"])
 def test_two_ranks_choose_and_score_as_one_process(kind: str, found: list[Mapping[str, Any]]) -> None:
     alone = found[0]["alone"]["scores"][kind]

@@ -91,7 +91,7 @@ def test_augmented_epochs_differ_and_are_drawn_by_seed_and_epoch() -> None:
 
     def features(seed: int, epoch: int, workers: int = 0) -> torch.Tensor:
         ((found, labels),) = AugmentedEpochs(read, whole, QUICK, seed, workers, 0.01)(epoch)
-        assert len(found) == len(labels) == 9
+        assert isinstance(found, torch.Tensor) and len(found) == len(labels) == 9
         return found
 
     assert torch.equal(features(0, 0), features(0, 0, workers=1))
@@ -110,8 +110,10 @@ def test_cached_epochs_give_features_with_their_own_labels(tmp_path: Path) -> No
     cached = cache.cached_features(tmp_path / "f", frozen(), pictures(70))
     epochs = CachedEpochs(cached, QUICK, 0, torch.device("cpu"))
     assert epochs.steps == 2
+    whole = cached.rows(np.arange(70))
+    assert isinstance(whole, torch.Tensor)
     for features, labels in epochs(0):
-        rows = [int((cached.rows(np.arange(70)) - one).abs().flatten(1).sum(1).argmin()) for one in features]
+        rows = [int((whole - one).abs().flatten(1).sum(1).argmin()) for one in features]
         assert [row % 2 for row in rows] == labels[:, 0].tolist() and len(set(rows)) == 32
 
 

@@ -29,7 +29,7 @@ from aimv2_lab.recipes.probing import ProbeRecipe
 from aimv2_lab.training.ranks import ALONE, RankFailed, Ranks
 from aimv2_lab.training.sharded.engine import start_ranks
 from tests.data.generated import ListSource
-from tests.evaluation.probing.small import SEEN, Parity, frozen, pictures
+from tests.evaluation.probing.small import SEEN, Parity, frozen, many_sizes, native, pictures
 
 RECIPE = ProbeRecipe(
     learning_rates=(1e-3, 3e-2), weight_decays=(0.0, 0.1), epochs=3, batch_size=15, selection_share=0.2, augmented=True
@@ -79,6 +79,16 @@ def kept_of(folder: Path, ranks: Ranks) -> tuple[np.ndarray, torch.Tensor, Seque
     """Features that are kept."""
     found = cached_features(folder, frozen(), pictures(23, damaged=(4, 9)), 3, dtype="float32", ranks=ranks)
     return np.array(found.features), found.labels, found.damaged
+
+
+def own_sizes_of(folder: Path, ranks: Ranks) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
+    """Pictures that keep their own sizes: their features, how many patches each has, and a whole probing."""
+    labelled = many_sizes(23, damaged=(4, 9))
+    found = cached_features(folder / "kept", native(), labelled, 3, dtype="float32", damage_limit=0.5, ranks=ranks)
+    storing = Storing(folder, encoder_batch=7, dtype="float32", damage_limit=0.5, ranks=ranks)
+    recipe = replace(RECIPE, augmented=False)
+    scores = asdict(probe_encoder(native(), labelled, {"test": many_sizes(9)}, recipe, storing))
+    return np.array(found.features), found.patch_counts, scores
 
 
 def ended(action: Callable[[], object]) -> tuple[str, float]:
@@ -136,6 +146,7 @@ def main(folder: Path) -> None:
             "batches": {case: batches_of(case, of) for case in BATCHES},
             "loaders": batches_of("damaged on the second", of, workers=1),
             "kept": kept_of(folder / f"kept by {who}", of),
+            "own sizes": own_sizes_of(folder / f"own sizes by {who}", of),
             "scores": {name: scores_of(folder / f"{name} by {who}", recipe, of) for name, recipe in kinds.items()},
         }
     torch.save(found, folder / f"{ranks.rank}.pt")
