@@ -63,9 +63,9 @@ READINGS: Mapping[str, Reading] = {
             "SigLIP": "below",
             "masked image": "not told apart",
         },
-        "cheaper steps help those who count pixels: with as many as AIMv2's cost pays for, image only and masked images "
-        "come within what three seeds can tell. To captions alone, more of the same brings little. The paper compares at "
-        "equal pairs alone.",
+        "cheaper steps help those who count pixels: with as many as AIMv2's cost pays for, image only and masked "
+        "images come within what three seeds can tell. To captions alone, more of the same brings little. The paper "
+        "compares at equal pairs alone.",
     ),
     "batch-size": Reading(
         {
@@ -114,8 +114,8 @@ READINGS: Mapping[str, Reading] = {
             "causal": "not told apart",
             "bidirectional (captions alone)": "below",
         },
-        "with 16 patches and three blocks, opening a causal mask after training costs an encoder little: clearly on P, "
-        "not on the mean. Bidirectional attention leaves no patch to predict, so it has lost its pixels.",
+        "with 16 patches and three blocks, opening a causal mask after training costs an encoder little: clearly on "
+        "P, not on the mean. Bidirectional attention leaves no patch to predict, so it has lost its pixels.",
     ),
     "probe": Reading(
         {
@@ -163,7 +163,8 @@ READINGS: Mapping[str, Reading] = {
         {
             "deep (64 x 7)": "does not show",
         },
-        "the deep trunk is lower under every seed, but three seeds leave an interval that is wider than the difference.",
+        "the deep trunk is lower under every seed, but three seeds leave an interval that is wider than the "
+        "difference.",
     ),
     "aim-order": Reading(
         {
