@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from aimv2_lab.data.native.batch import NativeBatch
-from aimv2_lab.data.transforms import channels_first
+from aimv2_lab.data.transforms import channels_first, resized
 from aimv2_lab.grids import fitted_grid
 from aimv2_lab.report.style import FAINT, IMAGE, NEUTRAL, PREFIX, TEXT, TRUE, WIDTH, styled
 
@@ -142,15 +142,15 @@ def _show_padded(axes: Axes, strip: Tensor, count: int, columns: int) -> None:
 
 
 @styled
-def draw_area(pixels: np.ndarray, area: int, patch_size: int, milliseconds: Mapping[int, float]) -> Figure:
-    """A picture (height, width, 3) in the grid that an area gives it, and that area's cost a picture among all areas;
-    `milliseconds` by area."""
+def draw_area(
+    pictures: Sequence[np.ndarray], patch_size: int, milliseconds: Mapping[int, float], exponent: float, scene: int
+) -> Figure:
+    """One of the pictures (height, width, 3) in the grid that an area of 2 to the exponent gives it, and what that area
+    costs a picture; `milliseconds` by area."""
+    area, pixels = round(2**exponent), pictures[scene]
     height, width = pixels.shape[:2]
     rows, columns = fitted_grid(width, height, area)
-    size = (rows * patch_size, columns * patch_size)
-    picture = torch.nn.functional.interpolate(
-        channels_first(pixels)[None], size, mode="bicubic", antialias=True, align_corners=False
-    )[0]
+    picture = channels_first(resized(pixels, (rows * patch_size, columns * patch_size)))
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.3))
     show_patches(left, picture, patch_size)
     areas, costs = list(milliseconds), list(milliseconds.values())
@@ -158,9 +158,11 @@ def draw_area(pixels: np.ndarray, area: int, patch_size: int, milliseconds: Mapp
     right.plot(areas, costs, color=NEUTRAL)
     right.plot(area, cost, "o", color=TEXT, markersize=9)
     right.set(xscale="log", yscale="log", xlabel="area, patches", ylabel="milliseconds a picture")
+    right.set_xticks(ticks := [16, 128, 1024, 4096], [f"{tick:,}" for tick in ticks])
+    right.minorticks_off()
     right.grid(color=FAINT)
-    stretch = columns / rows / (width / height)
+    stretch = columns / rows / (width / height) - 1
     figure.suptitle(
-        f"A = {area}: {rows} x {columns} = {rows * columns} patches, {stretch - 1:+.0%} in ratio; about {cost:.3g} ms"
+        f"A = {area:,}: {rows} x {columns} = {rows * columns:,} patches, ratio {stretch:+.0%}; about {cost:.2g} ms"
     )
     return figure

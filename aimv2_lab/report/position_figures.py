@@ -32,9 +32,10 @@ def by_distance(grid: Tensor) -> Tensor:
 
 def spectrum(grid: Tensor) -> tuple[Tensor, Tensor]:
     """Frequencies along a row, in cycles a patch, and the share of a grid's power at each; its means over rows left
-    out."""
-    power = torch.fft.rfft(grid - grid.mean(dim=1, keepdim=True), dim=1).abs().square().sum(dim=(0, 2))
-    return torch.fft.rfftfreq(grid.shape[1]), power / power.sum()
+    out. Rows are mirrored at their end, so that they close without a leap, which would be at all frequencies."""
+    closed = torch.cat([grid, grid.flip(1)], dim=1)
+    power = torch.fft.rfft(closed - closed.mean(dim=1, keepdim=True), dim=1).abs().square().sum(dim=(0, 2))
+    return torch.fft.rfftfreq(closed.shape[1]), power / power.sum()
 
 
 def share_above(grid: Tensor, frequency: float) -> float:
@@ -62,8 +63,8 @@ def draw_similarities(table: Grids, code: Grids) -> Figure:
         figure.colorbar(shown, ax=axes, shrink=0.55, ticks=[lowest, 1], format="%.2f")
     near = [by_distance(grid)[1].item() for grid in grids]
     figure.suptitle(
-        f"Beside each other: resizing makes the table's {near[0]:.2f} a {near[1]:.2f}; "
-        f"the code has {near[2]:.2f} and {near[3]:.2f}",
+        f"Neighbours' similarity: {near[0]:.2f} → {near[1]:.2f} where the table is resized; "
+        f"{near[2]:.2f} and {near[3]:.2f} in the code",
         fontsize=11,
     )
     return figure

@@ -22,6 +22,7 @@ from aimv2_lab.report.style import FAINT, IMAGE, NEUTRAL, PREFIX, TEXT, TRUE, WI
 
 COLOURS = {"above": PREFIX, "below": WRONG, "not told apart": NEUTRAL}
 TRAINED_NAMES = {"low-continued": "low", "high": "high", "native": "native"}
+SAID = {"shows": "shown", "does not show": "not shown", "shows the opposite": "reversed"}
 SHOWN_BY_RATIO: Mapping[str, Seen] = {
     "squashed to a square": HIGH_AT_HIGH,
     "cropped to a square": Seen("high", "cropped"),
@@ -43,19 +44,9 @@ def draw_table_six(runs: Runs, column: Column = "P and T") -> Figure:
     ours.set_title("here: probe's top-1, % of P and T" if column == "P and T" else f"here: {column}, %", fontsize=9.5)
     paper.set_title("the paper's Table 6: ImageNet-1k, %", fontsize=9.5)
     words = [answer(runs, claim).word for claim in claims_of("Table 6")]
-    parts = [f"{words.count(word)} {said}" for word, said in _WORDS.items() if word in words]
-    figure.suptitle(f"Of {len(words)} differences in the paper's table: {', '.join(parts)}")
+    parts = [f"{words.count(word)} {said}" for word, said in SAID.items() if word in words]
+    figure.suptitle(f"The {len(words)} differences in the paper's table are here: {', '.join(parts)}")
     return figure
-
-
-_WORDS = {
-    "shows": "show here",
-    "does not show": "do not show",
-    "shows the opposite": "turn round",
-    "above": "tied there, above here",
-    "below": "tied there, below here",
-    "not told apart": "tied in both",
-}
 
 
 def _draw_cells(axes: Axes, cells: Mapping[str, Mapping[str, Interval]], sizes: Mapping[str, str]) -> None:
@@ -169,7 +160,6 @@ def draw_costs(costs: Sequence[Mapping[str, Any]], model: CostModel, recipe: Rec
         axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
         axes.minorticks_off()
     worst = np.abs(medians / predicted - 1).max()
-    figure.suptitle(
-        f"From {round(model.overtakes(recipe), -1):,.0f} patches on attention costs most; the model errs by {worst:.0%}"
-    )
+    overtakes = round(model.overtakes(recipe), -1)
+    figure.suptitle(f"From {overtakes:,.0f} patches on attention costs most; the model errs by {worst:.0%} at most")
     return figure

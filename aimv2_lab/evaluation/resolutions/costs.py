@@ -1,4 +1,4 @@
-"""What a picture of an area costs an encoder: processor time, and the quadratic model of its counted FLOPs beside it."""
+"""What a picture of an area costs an encoder: processor time, and beside it a model of its counted FLOPs."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class CostModel(NamedTuple):
 
 def counted(recipe: Recipe, area: int) -> Counted:
     """The blocks' FLOPs over a picture of so many patches; projection and norms are left out."""
-    one = picture_flops(recipe.change({"encoder.image_size": recipe.encoder.patch_size}))
-    return Counted(one.encoder * area, one.encoder_attention * area**2)
+    own, patches = picture_flops(recipe), recipe.encoder.patches
+    return Counted(own.encoder // patches * area, own.encoder_attention // patches**2 * area**2)
 
 
 def measured_costs(sides: Sequence[int] = SIDES, rounds: int = ROUNDS, slots: int = SLOTS) -> list[dict[str, Any]]:
