@@ -17,7 +17,8 @@ from torch import Tensor
 
 from aimv2_lab.evaluation.resolutions.toys import BASE
 from aimv2_lab.formats.whole import load_pretrained
-from aimv2_lab.report.stored import load_result, save_result
+from aimv2_lab.recipes import Recipe
+from aimv2_lab.report.stored import FOLDER, load_result, save_result
 from aimv2_lab.training.loop import pretrain
 
 COMMAND = "python -m aimv2_lab.lessons.learned_table"
@@ -28,21 +29,21 @@ RECIPE = BASE.change(
 )
 
 
-def stored_table(name: str = STORED) -> Tensor:
+def stored_table(folder: Path = FOLDER) -> Tensor:
     """The trained table (64, 96), to three decimals, of 8 x 8 patches in raster order."""
-    return torch.tensor(load_result(name).values)
+    return torch.tensor(load_result(STORED, folder).values)
 
 
-def main() -> None:
-    """Train and store."""
+def train_table(recipe: Recipe = RECIPE, folder: Path = FOLDER) -> Path:
+    """Train, store the table in a folder, and return the file."""
     started = time.process_time()
-    with tempfile.TemporaryDirectory() as folder:
-        pretrain(RECIPE, Path(folder) / "run")
-        table = load_pretrained(Path(folder) / "run").encoder.positions
+    with tempfile.TemporaryDirectory() as runs:
+        pretrain(recipe, Path(runs) / "run")
+        table = load_pretrained(Path(runs) / "run").encoder.positions
     assert table is not None
     rounded = [[round(value, 3) for value in row] for row in table.tolist()]
-    save_result(STORED, rounded, COMMAND, asdict(RECIPE), time.process_time() - started)
+    return save_result(STORED, rounded, COMMAND, asdict(recipe), time.process_time() - started, folder)
 
 
 if __name__ == "__main__":
-    main()
+    train_table()
