@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from aimv2_lab.evaluation.ablations.comparing import Column, side_of
+from aimv2_lab.evaluation.ablations.comparing import Column, Side, side_of
 from aimv2_lab.evaluation.probing.scores import Interval
 from aimv2_lab.evaluation.resolutions.claims import HIGH_AT_HIGH, LONG, NATIVE_AT_OWN, TABLE_6, answer, claims_of
 from aimv2_lab.evaluation.resolutions.comparing import Runs, Seen, difference, score
@@ -81,8 +81,8 @@ def draw_by_ratio(runs: Runs, column: Column = "P and T") -> Figure:
     axes.set_xticks(range(len(RATIOS)), list(RATIOS))
     axes.set(xlabel="longer side over shorter", ylabel=f"{column}: top-1, %")
     axes.legend()
-    found = difference(runs, NATIVE_AT_OWN, HIGH_AT_HIGH, column, LONG)
-    axes.set_title(f"Pictures of ratio {LONG}: native against squashed {signed(found)}, {side_of(found)}")
+    longest = difference(runs, NATIVE_AT_OWN, HIGH_AT_HIGH, column, LONG)
+    axes.set_title(f"Pictures of ratio {LONG}: native against squashed {signed(longest)}, {side_of(longest)}")
     return figure
 
 
@@ -110,10 +110,10 @@ def draw_going_on(runs: Runs, column: Column = "P and T") -> Figure:
     return figure
 
 
-def _draw_rows(axes: Axes, runs: Runs, rows: Mapping[str, Seen], column: Column) -> list[str]:
+def _draw_rows(axes: Axes, runs: Runs, rows: Mapping[str, Seen], column: Column) -> list[Side]:
     """A panel of rows against its first; returns where the others lie."""
     default, *_ = rows.values()
-    sides = []
+    sides: list[Side] = []
     for place, seen in enumerate(rows.values()):
         found = score(runs, seen, column)
         colour, text = TRUE, "default"
