@@ -15,9 +15,7 @@ NOTEBOOKS = ROOT / "notebooks"
 EXERCISES = NOTEBOOKS / "exercises"
 
 # Notebooks to come: number and title. A row is dropped here when its notebook exists.
-PLANNED = {
-    "12": "Higher resolution",
-}
+PLANNED: dict[str, str] = {}
 
 _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 _QUESTION = re.compile(r"^(?:\| \*\*Question\*\* \| (.+?) \||\*\*The question\.\*\* (.+))$", re.MULTILINE)

@@ -218,6 +218,22 @@ solution_11c = 1600 * 84_586_752 / 13_363_200
 
 solution_11d = "B"
 
+# --- Notebook 12: higher resolution and native resolution ---
+
+
+def solution_12a(strip: Tensor, columns: int) -> Tensor:
+    """Patches (3, p, p) in raster order, laid out in rows of `columns`; the number of rows follows."""
+    size = strip.shape[1]
+    patches = strip.view(3, size, -1, columns, size)  # channel, line, row of patches, column of patches, pixel
+    return patches.transpose(1, 2).reshape(3, -1, columns * size)
+
+
+solution_12b = 2_097_152 // 724  # 8,192 pictures of 256 patches are C; A is 2 to the 9.5
+
+solution_12c = (616_562_688 * 4096 + 98_304 * 4096**2) / (16 * (616_562_688 * 256 + 98_304 * 256**2))
+
+solution_12d = "B"
+
 # --- Notebook 13: the hand-off ---
 
 

@@ -13,6 +13,7 @@ from aimv2_lab.evaluation.probing.opening import SEEN
 from aimv2_lab.evaluation.probing.scores import Interval
 
 Column = Literal["P and T", "P", "T", "PT", "R"]
+Side = Literal["above", "below", "not told apart"]
 COLUMNS: tuple[Column, ...] = ("P and T", "P", "T", "PT", "R")
 _GROUPS = {factor.name: factor.group for factor in FACTORS}
 
@@ -26,16 +27,20 @@ class Measured:
     scores: Mapping[Column, Interval]
     differences: Mapping[Column, Interval] | None
 
-    def clear(self, column: Column = "P and T") -> Literal["above", "below", "not told apart"]:
+    def clear(self, column: Column = "P and T") -> Side:
         """Where the row lies against the default, if the 95% interval of their difference leaves zero out.
 
         Intervals are over training seeds, and not widened for how many rows are compared: of forty rows that are alike,
         two are told apart by chance.
         """
-        found = self.differences and self.differences[column]
-        if not found or found.reach is None or abs(found.mean) <= found.reach:
-            return "not told apart"
-        return "above" if found.mean > 0 else "below"
+        return "not told apart" if self.differences is None else side_of(self.differences[column])
+
+
+def side_of(difference: Interval) -> Side:
+    """Where a 95% interval lies, if it leaves zero out."""
+    if difference.reach is None or abs(difference.mean) <= difference.reach:
+        return "not told apart"
+    return "above" if difference.mean > 0 else "below"
 
 
 def column_score(factors: Mapping[str, float], column: Column) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Literal
 
-from aimv2_lab.evaluation.ablations.comparing import Column, Measured
+from aimv2_lab.evaluation.ablations.comparing import Column, Measured, Side
 from aimv2_lab.evaluation.ablations.tables import Ablation, Row
 from aimv2_lab.evaluation.probing.scores import Interval
 
@@ -27,10 +27,13 @@ def paper_difference(table: Ablation, row: Row) -> float | None:
 def verdict(table: Ablation, measured: Measured, column: Column = "P and T") -> Verdict | None:
     """Whether our difference, with 95% confidence, has the sign of the paper's, has the other one, or is not told from
     zero; None where the paper has no difference to compare with, or one of less than `TIE` points."""
-    stated = paper_difference(table, measured.row)
+    return agreement(paper_difference(table, measured.row), measured.clear(column))
+
+
+def agreement(stated: float | None, side: Side) -> Verdict | None:
+    """The verdict where the paper states a difference in points, and ours lies on a side."""
     if stated is None or abs(stated) < TIE:
         return None
-    side = measured.clear(column)
     if side == "not told apart":
         return "does not show"
     return "shows" if (stated > 0) == (side == "above") else "shows the opposite"

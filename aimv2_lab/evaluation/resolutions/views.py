@@ -91,7 +91,7 @@ def probed(name: str) -> Probed:
     """What a probe is trained on and tested on in a view: all scenes, those of held-out combinations, and the first by
     ratio."""
     view = VIEWS[name]
-    train, validation, heldout = map(partial(_scenes, view), ("train", "validation", "heldout"))
+    train, validation, heldout = map(partial(scenes, view), ("train", "validation", "heldout"))
     ratios = np.array([_ratio(validation, index) for index in range(len(validation))])
     by_ratio = {
         name: part_of(validation, np.flatnonzero((ratios >= least) & (ratios < most)))
@@ -100,7 +100,8 @@ def probed(name: str) -> Probed:
     return Probed(train, {SEEN: validation, HELD_OUT: heldout, **by_ratio})
 
 
-def _scenes(view: View, split: str) -> LabelledPictures:
+def scenes(view: View, split: str) -> LabelledPictures:
+    """The scenes of a split in a view."""
     spec = f"{WORLD}:{PROBED_SCENES}"
     world = open_world(spec, split, view.size, PROBED_SEED)
     source = Squashed(world, view.size) if view.squashed else world
