@@ -74,10 +74,10 @@ def test_a_family_is_trained_and_probed_once(base: str, tmp_path: Path, monkeypa
 def test_stages_go_on_from_the_base_at_other_sizes_with_their_own_decay(tmp_path: Path) -> None:
     """Two steps change little: a stage's first loss is nearer to the base's last than to first weights'."""
     longer = {"training.steps": 60, "training.validate_every": 60, "training.checkpoint_every": 60}
-    bases = {"low": toys.TRAINED["low"]}
-    bases["low"] = replace(bases["low"], recipe=bases["low"].recipe.change(longer))
+    base = toys.TRAINED["low"]
+    every = {**toys.TRAINED, "low": replace(base, recipe=base.recipe.change(longer))}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measuring, "TRAINED", toys.TRAINED | bases)
+        patch.setattr(measuring, "TRAINED", every)
         patch.setattr(measuring, "PROBED", dict.fromkeys(TRAINED, ()))
         Family("low", 3).run(tmp_path)
     first, last = (read_metrics(tmp_path / "low-3", "train")[place]["total"] for place in (0, -1))
