@@ -130,6 +130,11 @@ def _choose_part(parts: Iterable[str], split: Split, spec: str) -> tuple[str, bo
     return named[wanted], held_out
 
 
+def _remedy(split: Split) -> str:
+    """What may be done about a split that is empty because nothing is held out for it, or all."""
+    return "name files after their splits (train…, validation…), or change it" if split == "validation" else "change it"
+
+
 def _source(
     rows: Rows,
     name: str,
@@ -151,7 +156,7 @@ def _source(
         limits = f" within data.at_least and data.at_most (of {len(rows)})" if not within.all() else ""
         raise ValueError(
             f"{name}: none of {np.count_nonzero(within)} pairs{limits} is in the {split} split"
-            + (f" with data.validation_share = {data_recipe.validation_share}: change it" if held_out else "")
+            + (f" with data.validation_share = {data_recipe.validation_share}: {_remedy(split)}" if held_out else "")
         )
     about = [*stamps, rows.fingerprint, repr(columns)]
     fingerprint = blake2b("\n".join(about).encode("utf-8", "surrogatepass"), digest_size=16)

@@ -156,7 +156,10 @@ def _opened(options: ProbeOptions, known: ProbeSet | None, ranks: Ranks) -> tupl
         probed = open_factors(options.data, seen, image_size=encoder.recipe.image_size)
     else:
         trained_on = known.trained_on if known else ("train",)
-        probed = open_labelled(data_recipe(options), options.test, seen, trained_on, encoder.recipe.image_size)
+        data = data_recipe(options)
+        if known:
+            data = replace(data, validation_share=0.0)  # its splits are its own: none is made by a hash
+        probed = open_labelled(data, options.test, seen, trained_on, encoder.recipe.image_size)
     if known:
         check_set(known, probed)
     return frozen, probed

@@ -146,6 +146,12 @@ def test_sets_of_table_b1_run_by_name(
         probe(encoder, more_classes, tmp_path / "other", "--set", name)
 
 
+def test_a_sets_test_is_never_made_by_a_hash(encoder: Path, tmp_path: Path) -> None:
+    write_split(tmp_path, "train", "folder", 40 * ["class 0", "class 1"])
+    with pytest.raises(ValueError, match=r"is in the validation split .* name files after their splits"):
+        probe(encoder, tmp_path, tmp_path / "out", "--set", "camelyon17", "--probe", "neighbours")
+
+
 def test_the_fourteen_sets_are_table_b1s() -> None:
     assert len(PROBE_SETS) == 14 and all(name == known.name for name, known in PROBE_SETS.items())
     assert sum(known.train for known in PROBE_SETS.values()) == 2_644_292  # the table's columns added up
