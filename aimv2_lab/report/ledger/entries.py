@@ -48,3 +48,8 @@ class Section:
 def values(preset: str, stated: Mapping[str, object]) -> tuple[Value, ...]:
     """One `Value` for each field of the preset."""
     return tuple(Value(preset, field, value) for field, value in stated.items())
+
+
+def absent(states: str, where: str, why: str) -> Entry:
+    """Something that the paper states and that is not here, and why."""
+    return Entry(states, where, "paper", absent=why)

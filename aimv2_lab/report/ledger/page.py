@@ -11,9 +11,11 @@ from aimv2_lab.report.ledger import (
     aimv1_training,
     aimv2_data,
     aimv2_decoder,
+    aimv2_downstream,
     aimv2_encoder,
-    aimv2_later,
+    aimv2_evaluation,
     aimv2_objective,
+    aimv2_resolution,
     aimv2_training,
 )
 from aimv2_lab.report.ledger.entries import Entry, Mark, Section, Value
@@ -31,7 +33,9 @@ PAPERS: dict[str, tuple[Section, ...]] = {
         *aimv2_objective.SECTIONS,
         *aimv2_data.SECTIONS,
         *aimv2_training.SECTIONS,
-        *aimv2_later.SECTIONS,
+        *aimv2_resolution.SECTIONS,
+        *aimv2_evaluation.SECTIONS,
+        *aimv2_downstream.SECTIONS,
     ),
     "AIM v1 (arXiv 2401.08541)": (*aimv1.SECTIONS, *aimv1_training.SECTIONS),
 }
