@@ -14,10 +14,6 @@ def _row(states: str, mark: Mark, field: str, stated: object, lesson: str = "") 
     return Entry(states, where, mark, (f"recipes.training.TrainingRecipe.{field}",), _PUBLISHED, lesson, held)
 
 
-def _absent(states: str, where: str, why: str) -> Entry:
-    return Entry(states, where, "paper", absent=why)
-
-
 _DATA = Section(
     "Data",
     (
@@ -131,8 +127,8 @@ _PROBE = Section(
             ("evaluation/probing/test_cache.py::test_layers_are_those_of_the_residual_stream_and_their_mean",),
             "10: 5. Which layer?",
         ),
-        _absent("Fifteen benchmarks, Table 6; last and best layer", "Tables 6, 7", _OUT_OF_SCOPE),
-        _absent("LoRA of rank 8 on the trunk", "Tables 7, 8", "to come in part II"),
+        absent("Fifteen benchmarks, Table 6; last and best layer", "Tables 6, 7", _OUT_OF_SCOPE),
+        absent("LoRA of rank 8 on the trunk", "Tables 7, 8", "to come in part II"),
         Entry(
             "Probe's optimisation: 100 epochs, rates within 1e-4 … 4e-3, decay 0.1, clip 3.0; the batch of 1,024 "
             "and the warm-up of 5 epochs are ImageNet's, and set by --batch-size and --warmup-epochs",
@@ -155,8 +151,8 @@ _ABLATIONS = Section(
             ("model/test_objective.py::test_raw_targets_are_the_next_patches_as_they_are",),
             "05: 5. Three choices, three seeds",
         ),
-        _absent("Targets: k-means clusters, dVAE tokens", "Table 3", "not built: no better in the paper"),
-        _absent("Order: raster, spiral, checkerboard, random", "Table 3", "raster only: the best in the paper"),
+        absent("Targets: k-means clusters, dVAE tokens", "Table 3", "not built: no better in the paper"),
+        absent("Order: raster, spiral, checkerboard, random", "Table 3", "raster only: the best in the paper"),
         Entry(
             "Attention: causal or prefix in pre-training",
             "Table 3",
@@ -173,7 +169,7 @@ _ABLATIONS = Section(
             ("model/test_aimv1.py::test_a_head_of_depth_zero_is_one_linear_layer",),
             "05: 5. Three choices, three seeds",
         ),
-        _absent("Head: a transformer", "Table 3", "not built: little better in the paper, and dearer"),
+        absent("Head: a transformer", "Table 3", "not built: little better in the paper, and dearer"),
         Entry(
             "Crop scale from 0.08, 0.4 or 1.0",
             "Table 3",
@@ -181,12 +177,12 @@ _ABLATIONS = Section(
             ("recipes.data.DataRecipe.crop_scale",),
             ("data/test_transforms.py::test_boxes_have_the_areas_and_ratios_asked_for",),
         ),
-        _absent(
+        absent(
             "Masked prediction of 50 % or 75 %",
             "ablations",
             "of 75 % it is a rival of AIMv2 in notebook 11, not a variant of AIM v1",
         ),
-        _absent("Deep or wide at 0.6B; longer schedules", "ablations", _OUT_OF_SCOPE),
+        absent("Deep or wide at 0.6B; longer schedules", "ablations", _OUT_OF_SCOPE),
     ),
 )
 
