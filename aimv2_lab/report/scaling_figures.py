@@ -41,7 +41,7 @@ def draw_law(points: Sequence[Point]) -> Figure:
         axes.plot(dense, law.loss(mine[0].parameters, dense), color=colour, label=label)
     axes.set(xscale="log", xlabel="samples seen", ylabel="validation loss")
     _plain_ticks(axes, [point.samples for point in points])
-    figure.legend(title="encoder", alignment="left", loc="outside right upper")
+    figure.legend(title="encoder", alignment="left", loc="outside right center")
     axes.text(0.98, 0.97, _formula(law), transform=axes.transAxes, ha="right", va="top", fontsize=9)
     axes.set_title(law_finding(points))
     return figure
@@ -68,7 +68,7 @@ def draw_equal_compute(points: Sequence[Point]) -> Figure:
         axes.plot(list(measured), list(measured.values()), "o", color=colour, markersize=5)
     axes.set(xscale="log", xlabel="parameters of the encoder's blocks (triangle: the best)", ylabel="validation loss")
     _plain_ticks(axes, list(by_size))
-    figure.legend(title="compute of the run", loc="outside right upper")
+    figure.legend(title="compute of the run", loc="outside right center")
     axes.set_title(compute_finding(points))
     return figure
 
@@ -82,7 +82,7 @@ def _at(mine: Sequence[Point], budget: float) -> float:
 @styled
 def draw_loss_and_probe(points: Sequence[Point]) -> Figure:
     """Probe score by validation loss, one dot a run, one colour an encoder."""
-    figure = plt.figure(figsize=(WIDTH * 0.7, 3.6))
+    figure = plt.figure(figsize=(WIDTH, 3.6))
     axes = figure.subplots()
     for size, colour in zip(dict.fromkeys(point.size for point in points), _COLOURS, strict=True):
         mine = [point for point in points if point.size == size]
@@ -91,7 +91,7 @@ def draw_loss_and_probe(points: Sequence[Point]) -> Figure:
             axes.plot(point.losses, point.scores, "o", color=colour, markersize=4)
         axes.plot([], [], "o", color=colour, label=size)
     axes.set(xlabel="validation loss", ylabel="probe score, mean of P and T")
-    figure.legend(title="encoder", alignment="left", loc="outside right upper")
+    figure.legend(title="encoder", alignment="left", loc="outside right center")
     axes.set_title(probe_finding(points), color=WRONG if rank_correlation(points) > -0.5 else TRUE)
     return figure
 

@@ -62,7 +62,7 @@ def test_findings_are_read_off_the_law() -> None:
     loss = 0.4 + n + d + 0.002
     worth = [float(part.split("%")[0]) / 100 for part in law_finding(points).split(" by ")[1:]]
     assert worth == pytest.approx([d * (1 - 2**-0.6) / loss, n * (1 - 2**-0.2) / loss], abs=3e-3)
-    assert "-1.00" in probe_finding(points) and "goes with" in probe_finding(points)
+    assert "-1.00" in probe_finding(points) and "is a better probe" in probe_finding(points)
     assert "does not tell" in probe_finding(points_of(study(score_falls=True)))
 
 

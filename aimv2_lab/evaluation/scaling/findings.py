@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import fmean
 from typing import Any, Literal
 
@@ -57,6 +58,11 @@ def points_of(values: Sequence[Mapping[str, Any]], loss: Loss = "total") -> tupl
 
 def law_of(points: Sequence[Point]) -> ScalingLaw:
     """The law through every run of the points."""
+    return _law_of(tuple(points))
+
+
+@lru_cache(maxsize=8)  # a fit takes seconds, and every figure and finding needs it
+def _law_of(points: tuple[Point, ...]) -> ScalingLaw:
     runs = [(point.parameters, point.samples, loss) for point in points for loss in point.losses]
     return fit_law(*zip(*runs, strict=True))
 
@@ -110,7 +116,7 @@ def law_finding(points: Sequence[Point]) -> str:
     law = law_of(points)
     here = law.loss(law.unit_n, law.unit_d).item()
     samples, parameters = (1 - law.loss(n * law.unit_n, d * law.unit_d).item() / here for n, d in ((1, 2), (2, 1)))
-    return f"In the middle, twice the samples lower the loss by {samples:.1%}, twice the parameters by {parameters:.1%}"
+    return f"Twice the samples lower the loss by {samples:.1%}, twice the size by {parameters:.1%}"
 
 
 def compute_finding(points: Sequence[Point]) -> str:
@@ -119,12 +125,12 @@ def compute_finding(points: Sequence[Point]) -> str:
     for budget in budgets_of(points)[[0, -1]]:
         found = equal_compute(points, budget)
         edge = ("the smallest, " if found.best == 0 else "the largest, ") if found.at_an_edge else ""
-        said.append(f"{edge}{found.parameters[found.best]:,.0f} at {budget / 1e12:.2f} TFLOP")
-    return f"The best encoder, in parameters: {said[0]}; {said[1]}"
+        said.append(f"{edge}{found.parameters[found.best] / 1000:,.0f} k at {budget / 1e12:.2f} TFLOP")
+    return f"Best size, in parameters: {said[0]}; {said[1]}"
 
 
 def probe_finding(points: Sequence[Point]) -> str:
     """Whether a lower loss is a better score, by the rank correlation of the cells."""
     found = rank_correlation(points)
-    says = "goes with a better probe" if found < -0.5 else "does not tell which encoder probes better"
-    return f"A lower loss {says}: rank correlation {found:.2f}"
+    says = "A lower loss is a better probe" if found < -0.5 else "The loss does not tell the better probe"
+    return f"{says}: rank correlation {found:.2f}"
