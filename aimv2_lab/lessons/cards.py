@@ -15,7 +15,9 @@ NOTEBOOKS = ROOT / "notebooks"
 EXERCISES = NOTEBOOKS / "exercises"
 
 # Notebooks to come: number and title. A row is dropped here when its notebook exists.
-PLANNED: dict[str, str] = {}
+PLANNED: dict[str, str] = {
+    "12": "Higher and native resolution",
+}
 
 _TITLE = re.compile(r"^# (.+)$", re.MULTILINE)
 _QUESTION = re.compile(r"^(?:\| \*\*Question\*\* \| (.+?) \||\*\*The question\.\*\* (.+))$", re.MULTILINE)

@@ -113,7 +113,8 @@ READINGS: Mapping[str, Reading] = {
         "below", "what is cut off cannot be read, and captions name it all the same."
     ),
     "weight decay 0.0001, against 0": Reading(
-        "not told apart", "1,600 steps are few; the paper says that decay 0 is important for stability, without numbers."
+        "not told apart",
+        "1,600 steps are few; the paper says that decay 0 is important for stability, without numbers.",
     ),
     "weight decay 0.001, against 0": Reading("not told apart", "even ten times as much moves nothing that we can see."),
     "padding seen, against masked": Reading(

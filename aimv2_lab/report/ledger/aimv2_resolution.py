@@ -13,7 +13,7 @@ _RESOLUTION = Section(
             "paper",
             ("recipes.published.published", "recipes.continuations.adaptation_recipe"),
             ("test_recipes.py::test_the_published_training", "training/test_adaptation.py::test_no_weight_decays"),
-            "12: Going on otherwise",
+            "12",
             values("aimv2-large-336", {"encoder.image_size": 336, "training.weight_decay": 0.0})
             + values("aimv2-large-448", {"encoder.image_size": 448, "training.weight_decay": 0.0}),
         ),
@@ -23,7 +23,7 @@ _RESOLUTION = Section(
             "paper",
             ("recipes.mixtures.ADAPTATION_MIXTURE", "recipes.published.ADAPTATION_STEPS"),
             ("test_full_scale.py::test_the_mixtures_are_the_papers", "test_recipes.py::test_the_published_training"),
-            "12: 3. Positions as pictures",
+            "12",
             values("aimv2-large-448", {"training.steps": 244_141}),
         ),
         Entry(
@@ -35,7 +35,7 @@ _RESOLUTION = Section(
                 "training/test_adaptation.py::test_it_begins_as_the_loaded_encoder_and_the_starts_decoder",
                 "training/test_adaptation.py::test_no_synthetic_caption_is_drawn",
             ),
-            "12: 3. Positions as pictures",
+            "12",
         ),
         Entry(
             "The position table is resized, bicubic and antialiased, as timm does it; how it grew is not published",
@@ -46,7 +46,7 @@ _RESOLUTION = Section(
                 "training/test_adaptation.py::test_the_position_table_is_resized_and_every_other_weight_is_the_starts",
                 "formats/test_timm.py::test_a_table_is_resized_as_timm_resizes_it",
             ),
-            "12: 3. Positions as pictures",
+            "12",
         ),
         Entry(
             "Rate, schedule, batch and steps are the recipe's, with a new warm-up and new optimizer state; tokenizer, "
@@ -55,7 +55,7 @@ _RESOLUTION = Section(
             "our choice",
             ("recipes.continuations.adaptation_recipe",),
             ("training/test_adaptation.py::test_what_the_start_has_learned_to_read_stays",),
-            "12: 3. Positions as pictures",
+            "12",
             values("aimv2-large-336", {"training.peak_lr": 1e-3, "training.batch_size": 8192}),
         ),
         Entry(
@@ -67,7 +67,7 @@ _RESOLUTION = Section(
                 "data/native/test_areas.py::test_a_step_has_as_many_pictures_as_fit_into_the_tokens",
                 "data/native/test_native_batches.py::test_every_picture_fits_its_steps_area_in_its_own_ratio",
             ),
-            "12: 4. An area for every step",
+            "12",
         ),
         Entry(
             "Native: area 2ⁿ patches, n from a normal cut at ±1 and mapped to 7 … 12, so 128 … 4096",
@@ -75,7 +75,7 @@ _RESOLUTION = Section(
             "paper",
             ("recipes.resolution.ResolutionRecipe", "data.native.areas.Areas.area"),
             ("data/native/test_areas.py::test_the_exponents_are_a_cut_normal_mapped_to_seven_to_twelve",),
-            "12: 4. An area for every step",
+            "12",
             values("aimv2-large-native", {"resolution.area_exponents": (7.0, 12.0), "encoder.positions": "sincos"}),
         ),
         Entry(
@@ -87,7 +87,7 @@ _RESOLUTION = Section(
                 "data/native/test_native_batches.py::test_padding_that_is_seen_fills_the_area_with_zeros",
                 "training/test_native.py::test_padding_that_is_seen_is_learned_from",
             ),
-            "12: One step, padded and packed",
+            "12",
         ),
         Entry(
             "Native, by default: padding is masked out of attention, features and loss",
@@ -98,7 +98,7 @@ _RESOLUTION = Section(
                 "training/test_native.py::test_losses_and_gradients_are_those_of_every_picture_alone",
                 "training/test_native.py::test_what_stands_in_the_padding_changes_nothing",
             ),
-            "12: One step, padded and packed",
+            "12",
         ),
         Entry(
             "Native: the constant C is batch_size times the patches of image_size, and n is not rounded",
@@ -106,7 +106,7 @@ _RESOLUTION = Section(
             "our choice",
             ("recipes.published.published_native", "data.native.areas.Areas"),
             ("test_native_page.py::test_the_numbers_of_the_full_scale_are_the_recipes",),
-            "12: 4. An area for every step",
+            "12",
             values("aimv2-large-native", {"training.batch_size": 8192, "encoder.image_size": 224}),
         ),
         Entry(
@@ -129,7 +129,7 @@ _RESOLUTION = Section(
                 "evaluation/resolutions/test_claims.py::test_the_papers_differences_are_those_of_its_table",
                 "report/test_resolution_figures.py::test_the_table_holds_ours_and_the_papers_and_counts_what_shows",
             ),
-            "12: 6. Table 6 in miniature",
+            "12",
         ),
         absent("Table 6: native and fixed resolutions on ImageNet", "Table 6", _OUT_OF_SCOPE),
     ),
