@@ -1,5 +1,5 @@
-"""What is trained to compare resolutions: a base at a low one, and stages that go on from it, all for as many steps and,
-but for what native areas draw, on as many pairs.
+"""What is trained to compare resolutions: a base at a low one, and stages that go on from it, all for as many steps
+and, but for what native areas draw, on as many pairs.
 
 As in the paper (section 2.4) the high and the native resolution are stages behind a pre-training at the low one.
 Encoders of one size have a position table, which is resized, and see their pictures squashed into a square, all of
