@@ -96,16 +96,7 @@ def _draw_seeds(axes: Axes, rows: Sequence[Measured], column: Column) -> None:
         _draw_interval(axes, score, place, colour)
         text = "default" if one.differences is None else _signed(one.differences[column])
         ink = TRUE if colour == NEUTRAL else colour
-        axes.annotate(
-            text,
-            (1.0, place),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-            color=ink,
-        )
+        _write_beside(axes, place, text, 4, 8.5, ink)
         if one.differences is None:
             axes.axvline(100 * score.mean, color=TRUE, linewidth=0.9, linestyle=":", zorder=0)
     axes.set_yticks(range(len(rows)), [one.row.label for one in rows])
@@ -113,6 +104,20 @@ def _draw_seeds(axes: Axes, rows: Sequence[Measured], column: Column) -> None:
     axes.set_xlabel(f"{column}: probe's top-1, %", fontsize=9)
     axes.margins(x=0.06)
     axes.grid(axis="x", color=FAINT)
+
+
+def _write_beside(axes: Axes, place: float, text: str, gap: float, size: float, colour: str) -> None:
+    """A number at the right of a row, `gap` points behind the frame."""
+    axes.annotate(
+        text,
+        (1.0, place),
+        xycoords=("axes fraction", "data"),
+        xytext=(gap, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=size,
+        color=colour,
+    )
 
 
 def _draw_interval(axes: Axes, interval: Interval, place: float, colour: str, scale: float = 100) -> None:
@@ -134,16 +139,7 @@ def _draw_paper(axes: Axes, name: str, rows: Sequence[Row], number: int) -> None
             continue
         value, hollow = row.paper[number], row.unverified
         axes.plot(value, place, "o", color=IMAGE, markerfacecolor="white" if hollow else IMAGE, markersize=6)
-        axes.annotate(
-            f"{value:.1f}{' ?' if hollow else ''}",
-            (1.0, place),
-            xycoords=("axes fraction", "data"),
-            xytext=(2, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-            color=IMAGE,
-        )
+        _write_beside(axes, place, f"{value:.1f}{' ?' if hollow else ''}", 2, 8, IMAGE)
     axes.set_xlabel(f"paper: {name}", fontsize=8.5, color=IMAGE)
     axes.xaxis.set_major_locator(MaxNLocator(2, integer=True))
     axes.margins(x=0.25)

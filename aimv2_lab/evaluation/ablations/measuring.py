@@ -19,7 +19,7 @@ from aimv2_lab.evaluation.probing.opening import Probed, open_factors
 from aimv2_lab.evaluation.probing.run import Storing, probe_encoder
 from aimv2_lab.evaluation.spent import seconds_spent
 from aimv2_lab.formats.folder import CHECKPOINTS, RECIPE_FILE
-from aimv2_lab.recipes.probing import ProbeKind
+from aimv2_lab.recipes.probing import ProbeKind, ProbeRecipe
 from aimv2_lab.training.loop import build_model, pretrain
 from aimv2_lab.training.run.folder import read_metrics, refuse_other_recipe, replace_text
 
@@ -34,16 +34,10 @@ def run_variant(variant: Variant, seed: int, folder: Path) -> dict[str, Any]:
     another recipe, or on a world of other settings.
     """
     recipe, file, digest = variant.seeded(seed), folder / MEASURES, measured_as(variant, seed)
-    if file.exists():
-        found = json.loads(file.read_text())
-        if variant.trained:
-            refuse_other_recipe(folder / RECIPE_FILE, recipe)
-        if found.get("measured_as") != digest:
-            raise ValueError(
-                f"{file} was measured in another way: with another world, recipe, probe or scenes. Remove {folder}, or "
-                "name another place for runs"
-            )
-        return found
+    if file.exists() and variant.trained:
+        refuse_other_recipe(folder / RECIPE_FILE, recipe)
+    if known := read_measures(folder, digest):
+        return known
     with seconds_spent(folder.with_name(folder.name + SPENT)) as seconds:
         model = pretrain(recipe, folder, resume=True).model if variant.trained else build_model(recipe)
         last = read_metrics(folder, "validation")[-1] if variant.trained else {}
@@ -68,13 +62,31 @@ def measured_as(variant: Variant, seed: int) -> str:
     return blake2b(repr(about).encode(), digest_size=8).hexdigest()
 
 
+def read_measures(folder: Path, digest: str) -> dict[str, Any] | None:
+    """What was measured of a run before, None where nothing was; raises ValueError where that was another thing."""
+    file = folder / MEASURES
+    if not file.exists():
+        return None
+    found = json.loads(file.read_text())
+    if found.get("measured_as") != digest:
+        raise ValueError(
+            f"{file} was measured in another way: with another world, recipe, probe or scenes. Remove {folder}, or "
+            "name another place for runs"
+        )
+    return found
+
+
+def factor_scores(frozen: Frozen, pictures: Probed, probe: ProbeRecipe, features: Path) -> Scores:
+    """The top-1 of a probe on every test set for every factor; features are kept in a folder."""
+    tasks = probe_encoder(frozen, *pictures, probe, Storing(features)).tasks
+    return {test: {task.name: round(task.by_test[test]["top1"].mean, 4) for task in tasks} for test in pictures.tests}
+
+
 def _scores(frozen: Frozen, recipe: AblatedRecipe, kind: ProbeKind, features: Path) -> Scores:
-    """The top-1 of a probe for every factor, on seen and on held-out combinations."""
+    """Those of a kind of probe on seen and on held-out combinations."""
     data, size = recipe.data, recipe.encoder.image_size
-    probed = _scenes(Preprocessing(data.mean, data.std, size, size))
     whole = Frozen(frozen.encoder, frozen.scale, pooled=kind != "attentive")
-    tasks = probe_encoder(whole, *probed, PROBES[kind], Storing(features)).tasks
-    return {test: {task.name: round(task.by_test[test]["top1"].mean, 4) for task in tasks} for test in probed.tests}
+    return factor_scores(whole, _scenes(Preprocessing(data.mean, data.std, size, size)), PROBES[kind], features)
 
 
 @lru_cache(maxsize=2)  # by a variant's own mean and deviation

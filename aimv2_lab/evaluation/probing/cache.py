@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -83,7 +83,8 @@ def cached_features(
     """
     about = {"version": _VERSION, **frozen.about(), "pictures": pictures.fingerprint, "type": dtype}
     if not ranks.from_first(folder.exists):
-        _write(folder, about, frozen, pictures, batch_size, workers, damage_limit, ranks)
+        settings = (about, frozen, pictures, batch_size, workers, damage_limit, ranks)
+        _written_aside(folder, ranks, lambda writing: _write(writing, *settings))
     return ranks.together(lambda: _read(folder, about))
 
 
@@ -123,28 +124,19 @@ def _of_many_sizes(folder: Path, features: np.ndarray, labels: Tensor, damaged: 
     return CachedFeatures(features, labels, damaged, counts)
 
 
-def _write(
-    folder: Path,
-    about: Mapping[str, Any],
-    frozen: Frozen,
-    pictures: LabelledPictures,
-    batch_size: int,
-    workers: int,
-    damage_limit: float,
-    ranks: Ranks,
-) -> None:
+def _written_aside(folder: Path, ranks: Ranks, write: Callable[[Path], None]) -> None:
     """Compute the features aside, so that there is all of them or nothing; a process that does the same and is first
     leaves nothing to be moved."""
     writing = folder.with_name(f"{WRITING}{uuid4().hex[:8]}-{folder.name}")
     ranks.on_first(lambda: writing.mkdir(parents=True))
     try:
-        _write_into(writing, about, frozen, pictures, batch_size, workers, damage_limit, ranks)
+        write(writing)
         ranks.on_first(lambda: None if folder.exists() else move_into_place(writing, folder))
     finally:  # the other ranks' own names were never used
         shutil.rmtree(writing, ignore_errors=True)
 
 
-def _write_into(
+def _write(
     writing: Path,
     about: Mapping[str, Any],
     frozen: Frozen,

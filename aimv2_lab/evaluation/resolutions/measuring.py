@@ -12,15 +12,20 @@ from typing import Any
 
 from aimv2_lab.data.transforms import pixel_scale
 from aimv2_lab.data.world.source import open_world
-from aimv2_lab.evaluation.ablations.measuring import FEATURES, MEASURES, SPENT, Scores
+from aimv2_lab.evaluation.ablations.measuring import (
+    FEATURES,
+    MEASURES,
+    SPENT,
+    Scores,
+    factor_scores,
+    read_measures,
+)
 from aimv2_lab.evaluation.ablations.toys import PROBED_SCENES, PROBED_SEED, PROBES
 from aimv2_lab.evaluation.probing.encoding import Frozen
-from aimv2_lab.evaluation.probing.run import Storing, probe_encoder
 from aimv2_lab.evaluation.resolutions.toys import PROBED, TRAINED, WORLD, Trained
 from aimv2_lab.evaluation.resolutions.views import RATIOS, VIEWS, probed
 from aimv2_lab.evaluation.spent import seconds_spent
 from aimv2_lab.formats.folder import CHECKPOINTS
-from aimv2_lab.formats.load import resize
 from aimv2_lab.formats.whole import load_pretrained, pretrained_recipe
 from aimv2_lab.recipes import Recipe
 from aimv2_lab.recipes.continuations import adaptation_recipe
@@ -47,7 +52,7 @@ class Family:
         another way.
         """
         folders = {name: runs / f"{name}-{self.seed}" for name in self.members}
-        found = {name: _known(name, self.seed, folder) for name, folder in folders.items()}
+        found = {name: read_measures(folder, measured_as(name, self.seed)) for name, folder in folders.items()}
         for name, folder in folders.items():
             if found[name] is None:
                 found[name] = _measured(name, self.seed, folder, folders[self.name])
@@ -62,16 +67,6 @@ def measured_as(name: str, seed: int) -> str:
     views = {view: VIEWS[view] for view in PROBED[name]}
     about = (trained, TRAINED.get(trained.start), seed, views, RATIOS, PROBES["attentive"], PROBED_SCENES, PROBED_SEED)
     return blake2b(repr((about, world)).encode(), digest_size=8).hexdigest()
-
-
-def _known(name: str, seed: int, folder: Path) -> dict[str, Any] | None:
-    file = folder / MEASURES
-    if not file.exists():
-        return None
-    found = json.loads(file.read_text())
-    if found["measured_as"] != measured_as(name, seed):
-        raise ValueError(f"{file} was measured in another way. Remove {folder}, or name another place for runs")
-    return found
 
 
 def _measured(name: str, seed: int, folder: Path, base: Path) -> dict[str, Any]:
@@ -103,12 +98,6 @@ def _seeded(trained: Trained, seed: int, base: Path) -> Recipe:
 def _scores(recipe: Recipe, folder: Path, views: tuple[str, ...]) -> Iterator[tuple[str, Scores]]:
     """By view, the top-1 of an attentive probe for every factor on every test set."""
     for view in views:
-        encoder = load_pretrained(folder).encoder
-        if encoder.positions is not None:
-            resize(encoder, VIEWS[view].size)
-        frozen, pictures = Frozen(encoder, pixel_scale(recipe.data)), probed(view)
-        tasks = probe_encoder(frozen, *pictures, PROBES["attentive"], Storing(folder / FEATURES)).tasks
-        yield (
-            view,
-            {test: {one.name: round(one.by_test[test]["top1"].mean, 4) for one in tasks} for test in pictures.tests},
-        )
+        encoder = load_pretrained(folder, VIEWS[view].size).encoder
+        frozen = Frozen(encoder, pixel_scale(recipe.data))
+        yield view, factor_scores(frozen, probed(view), PROBES["attentive"], folder / FEATURES)
