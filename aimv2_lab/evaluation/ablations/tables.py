@@ -146,6 +146,13 @@ ABLATIONS: Mapping[str, Ablation] = {
         ),
         "prefix",
     ),
+    "attention-fine": Ablation(
+        "The same with patches of 4 pixels, 64 a picture",
+        "our addition: neither paper has it",
+        (),
+        (Row("prefix, 64 patches", "aimv2-fine"), Row("causal, 64 patches", "aimv2-fine-causal")),
+        "prefix, 64 patches",
+    ),
     "probe": Ablation(
         "Probe",
         "AIM v1, section 4 (attentive above linear in every row)",

@@ -14,6 +14,7 @@ from aimv2_lab.training.plan.flops import steps_of_equal_flops
 AblatedRecipe = RivalRecipe | AIMv1Recipe
 FEW, MANY = 3, 5  # seeds; many for what the bars are about
 _CAUSAL = {"objective.encoder_attention": "causal"}
+_FINE = {"encoder.patch_size": 4}  # 64 patches a picture, not 16
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ VARIANTS: Mapping[str, Variant] = {
     "decoder-depth-1": _aimv2({"decoder.depth": 1}),
     "decoder-depth-4": _aimv2({"decoder.depth": 4}),
     "aimv2-causal": Variant(AIMV2.change(_CAUSAL), MANY, _EVERY),
+    "aimv2-fine": Variant(AIMV2.change(_FINE), MANY),
+    "aimv2-fine-causal": Variant(AIMV2.change(_FINE | _CAUSAL), MANY),
     # AIM v1's. Orders are compared under causal attention, as in the paper.
     "aim": Variant(AIM_V1, MANY, _EVERY),
     "aim-causal": Variant(AIM_V1.change(_CAUSAL), MANY, _EVERY),

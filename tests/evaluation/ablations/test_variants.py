@@ -63,7 +63,7 @@ def test_every_variant_stands_in_a_table_and_every_row_is_a_variant() -> None:
 
 def test_what_the_bars_are_about_has_more_seeds() -> None:
     assert MANY >= 5 and FEW >= 3
-    for table in ("aim-attention", "attention", "probe"):
+    for table in ("aim-attention", "attention", "attention-fine", "probe"):
         assert all(VARIANTS[row.variant].seeds == MANY for row in ABLATIONS[table].rows)
     of_objective = {"aimv2", "image-only", "caption-only", "caption-only-bidirectional"}
     assert all(VARIANTS[name].seeds == MANY for name in of_objective)
