@@ -5,9 +5,9 @@
 Ratios of medians over rounds that take turns, after one that is not counted. Encoding: JPEGs on disk to features on
 disk over the encoder's forward pass alone on pictures that are there already, on the same thread (`--workers` decode
 beside it). Grid: a training step of all 14 cells over that of one, each reading its batch from a mapped file (of
-noise), and over that of `AttentiveProbe`, whose keys and values are computed, under torch's AdamW. On the CPU seconds
-are the processor's, so that what else runs on the machine does not count, and `--workers` must be 0; on a GPU they are
-the clock's.
+noise), and over that of `AttentiveProbe`, whose keys and values are computed, under torch's AdamW. Whole probes: what
+encoding and all epochs cost by these seconds, with 14 cells over with one. On the CPU seconds are the processor's, so
+that what else runs on the machine does not count, and `--workers` must be 0; on a GPU they are the clock's.
 """
 
 from __future__ import annotations
@@ -107,6 +107,10 @@ def main(
         print(
             f"14 cells over one: {grid / one:.2f} x; over the plain probe, {plain / steps:.3f} s: {grid / plain:.2f} x"
         )
+        encoding, trained = whole / pictures, [each / steps / batch_size for each in (grid, one)]
+        for name, epochs in (("encoded once", ProbeRecipe.epochs), ("encoded anew in every epoch", 1)):
+            ratio = (encoding + epochs * trained[0]) / (encoding + epochs * trained[1])
+            print(f"whole probes, pictures {name}, {ProbeRecipe.epochs} epochs: 14 cells over one {ratio:.2f} x")
 
 
 def _forward(frozen: Frozen, labelled: LabelledPictures, batch: int) -> Callable[[], object]:

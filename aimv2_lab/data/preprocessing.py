@@ -22,7 +22,7 @@ class Preprocessing:
 
     The shortest side becomes `shortest_side` pixels (bicubic, antialiased; None: as it is), the middle of `crop` x
     `crop` is kept (None: all), and the channels of 0 … 1 are normalised by `mean` and `std`. Where all is kept, patches
-    of `multiple` pixels cover it: each side is resized to the nearest multiple, and together to at most 4,096 patches,
+    of `multiple` pixels cover it: each side is resized to the nearest multiple, and together to at most `most` patches,
     as `whole_grid` says. Source: the processors of the released checkpoints, whose native one neither resizes nor
     crops, so that its model loses what does not fill a patch; that nothing is lost here is our choice. Raises
     ValueError for a crop larger than what it is cut from.
@@ -33,9 +33,10 @@ class Preprocessing:
     shortest_side: int | None
     crop: int | None
     multiple: int = 1
+    most: int = MOST_PATCHES
 
     def __post_init__(self) -> None:
-        for name in ("shortest_side", "crop", "multiple"):
+        for name in ("shortest_side", "crop", "multiple", "most"):
             if getattr(self, name) is not None:
                 check_range(name, getattr(self, name), 1)
         if self.crop and self.shortest_side and self.crop > self.shortest_side:
@@ -43,7 +44,7 @@ class Preprocessing:
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Normalised (3, height, width) float32; raises ValueError for a picture smaller than the crop."""
-        picture = central_picture(image, self.shortest_side, self.crop, self.multiple)
+        picture = central_picture(image, self.shortest_side, self.crop, self.multiple, self.most)
         return normalise(picture, PixelScale(self.mean, self.std))
 
     def at(self, image_size: int) -> Preprocessing:
@@ -55,14 +56,18 @@ class Preprocessing:
 
 
 def central_picture(
-    image: Image.Image, shortest_side: int | None, crop: int | None = None, multiple: int = 1
+    image: Image.Image,
+    shortest_side: int | None,
+    crop: int | None = None,
+    multiple: int = 1,
+    most: int = MOST_PATCHES,
 ) -> Tensor:
     """What `Preprocessing` keeps of a picture, before it is normalised: (3, height, width) uint8."""
     rgb = image.convert("RGB")
     short = min(rgb.size)
     resized = rgb.size if shortest_side is None else tuple(shortest_side * side // short for side in rgb.size)
     if crop is None and multiple > 1:
-        rows, columns = whole_grid(resized[0], resized[1], multiple, MOST_PATCHES)
+        rows, columns = whole_grid(resized[0], resized[1], multiple, most)
         resized = (columns * multiple, rows * multiple)
     sides = [crop or side for side in resized]
     if any(not 0 < side <= whole for side, whole in zip(sides, resized, strict=True)):

@@ -121,16 +121,18 @@ def load_preprocessing(
 ) -> Preprocessing:
     """What pictures go through on their way to the encoder that `load_encoder` gives for the same arguments.
 
-    Of our own checkpoints it is the view of evaluation with the mean and deviation of training, and all of a picture at
-    its own size where training was at native resolution; of directories what they say. Raises FileNotFoundError where
-    nothing says it, and ValueError for settings that are not read.
+    Of our own checkpoints it is the view of evaluation with the mean and deviation of training, and where training
+    was at native resolution all of a picture at its own size, in as many patches as training had at most; of
+    directories what they say. Raises FileNotFoundError where nothing says it, and ValueError for settings that are not
+    read.
     """
     place = find_place(path, revision, cache_dir)
     if is_ours(place):
         trained = read_recipe(find_model(place) / RECIPE_FILE)
         found = evaluation_preprocessing(trained.data, trained.encoder.image_size)
         if is_native(trained):
-            found = replace(found, shortest_side=None, crop=None, multiple=trained.encoder.patch_size)
+            most = round(2 ** trained.resolution.area_exponents[1])
+            found = replace(found, shortest_side=None, crop=None, multiple=trained.encoder.patch_size, most=most)
     else:
         found = _read_preprocessing(place)
     return found if image_size is None else found.at(image_size)

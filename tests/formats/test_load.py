@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -41,6 +42,7 @@ from tests.formats.encoders import (
     wide_encoder,
 )
 from tests.model.tiny import RECIPE
+from tests.native_toy import NATIVE
 
 FORMATS: list[Format] = ["transformers", "timm", "apple"]
 
@@ -193,6 +195,13 @@ def test_our_own_folders_say_what_is_wrong_and_may_be_resized(tmp_path: Path) ->
     (tmp_path / "recipe.json").unlink()
     with pytest.raises(ValueError, match=r"has our own names: .*recipe\.json"):
         load_encoder(tmp_path)
+
+
+def test_our_native_encoders_see_pictures_in_as_many_patches_as_they_were_trained_on(tmp_path: Path) -> None:
+    save_model(tmp_path, AIMv2(NATIVE))
+    seen = load_preprocessing(tmp_path)
+    assert seen(Image.new("RGB", (17, 44))).shape == (3, 48, 16)
+    assert seen(Image.new("RGB", (600, 600))).shape == (3, 40, 40)  # at most 32 patches
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "aim.pth"])
