@@ -44,8 +44,11 @@ class Preprocessing:
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Normalised (3, height, width) float32; raises ValueError for a picture smaller than the crop."""
-        picture = central_picture(image, self.shortest_side, self.crop, self.multiple, self.most)
-        return normalise(picture, PixelScale(self.mean, self.std))
+        return normalise(self.kept(image), PixelScale(self.mean, self.std))
+
+    def kept(self, image: Image.Image) -> Tensor:
+        """What is left of a picture, before it is normalised: (3, height, width) uint8; raises as a call does."""
+        return central_picture(image, self.shortest_side, self.crop, self.multiple, self.most)
 
     def at(self, image_size: int) -> Preprocessing:
         """The same for crops of another size; without a crop, any size is right already."""
@@ -62,7 +65,7 @@ def central_picture(
     multiple: int = 1,
     most: int = MOST_PATCHES,
 ) -> Tensor:
-    """What `Preprocessing` keeps of a picture, before it is normalised: (3, height, width) uint8."""
+    """`Preprocessing.kept`."""
     rgb = image.convert("RGB")
     short = min(rgb.size)
     resized = rgb.size if shortest_side is None else tuple(shortest_side * side // short for side in rgb.size)

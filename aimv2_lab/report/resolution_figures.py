@@ -12,7 +12,15 @@ from matplotlib.figure import Figure
 
 from aimv2_lab.evaluation.ablations.comparing import Column, Side, side_of
 from aimv2_lab.evaluation.probing.scores import Interval
-from aimv2_lab.evaluation.resolutions.claims import HIGH_AT_HIGH, LONG, NATIVE_AT_OWN, TABLE_6, answer, claims_of
+from aimv2_lab.evaluation.resolutions.claims import (
+    HIGH_AT_HIGH,
+    LONG,
+    NATIVE_AT_OWN,
+    TABLE_6,
+    TABLE_AT_HIGH,
+    answer,
+    claims_of,
+)
 from aimv2_lab.evaluation.resolutions.comparing import Runs, Seen, difference, score
 from aimv2_lab.evaluation.resolutions.costs import CostModel, counted
 from aimv2_lab.evaluation.resolutions.toys import HIGH, LOW
@@ -21,11 +29,11 @@ from aimv2_lab.recipes import Recipe
 from aimv2_lab.report.style import FAINT, IMAGE, NEUTRAL, PREFIX, TEXT, TRUE, WIDTH, WRONG, colour_scale, styled
 
 COLOURS = {"above": PREFIX, "below": WRONG, "not told apart": NEUTRAL}
-TRAINED_NAMES = {"low-continued": "low", "high": "high", "native": "native"}
+TRAINED_NAMES = {"low-sincos-continued": "low", "high-sincos": "high", "native": "native"}
 SAID = {"shows": "shown", "does not show": "not shown", "shows the opposite": "reversed"}
 SHOWN_BY_RATIO: Mapping[str, Seen] = {
     "squashed to a square": HIGH_AT_HIGH,
-    "cropped to a square": Seen("high", "cropped"),
+    "cropped to a square": Seen("high-sincos", "cropped"),
     "native": NATIVE_AT_OWN,
 }
 
@@ -35,8 +43,9 @@ def draw_table_six(runs: Runs, column: Column = "P and T") -> Figure:
     """What was trained, by what it is tested at: ours with the intervals of three seeds, and the paper's Table 6. The
     title counts which of the paper's differences show."""
     figure, (ours, paper) = plt.subplots(1, 2, figsize=(WIDTH * 1.2, 3.1))
-    here = {name: {view: score(runs, Seen(name, view), column) for view in views} for name, views in TABLE_6.items()}
-    _draw_cells(ours, here, {"low": f"{LOW} px", "high": f"{HIGH} px", "native": "native"})
+    sizes = {"low": f"{LOW} px", "high": f"{HIGH} px", "native": "native"}
+    here = {name: {view: score(runs, Seen(name, view), column) for view in sizes} for name in TABLE_6}
+    _draw_cells(ours, here, sizes)
     there = {
         name: {view: Interval.of([value / 100]) for view, value in views.items()} for name, views in TABLE_6.items()
     }
@@ -101,7 +110,11 @@ def draw_going_on(runs: Runs, column: Column = "P and T") -> Figure:
     """Weight decay in adaptation, and padding that is seen: every seed, the mean with its interval, and the paired
     difference to the first row of the panel."""
     figure, (decay, padding) = plt.subplots(1, 2, figsize=(WIDTH * 1.2, 2.5), width_ratios=(1, 1))
-    decays = {"decay 0": HIGH_AT_HIGH, "0.0001": Seen("high-decay", "high"), "0.001": Seen("high-strong-decay", "high")}
+    decays = {
+        "decay 0": TABLE_AT_HIGH,
+        "0.0001": Seen("high-decay", "high"),
+        "0.001": Seen("high-strong-decay", "high"),
+    }
     paddings = {"padding masked": NATIVE_AT_OWN, "seen": Seen("native-seen-padding", "native")}
     sides = _draw_rows(decay, runs, decays, column) + _draw_rows(padding, runs, paddings, column)
     told = len(sides) - sides.count("not told apart")

@@ -42,7 +42,7 @@ from tests.formats.encoders import (
     wide_encoder,
 )
 from tests.model.tiny import RECIPE
-from tests.native_toy import NATIVE
+from tests.native_toy import NATIVE as OWN_NATIVE
 
 FORMATS: list[Format] = ["transformers", "timm", "apple"]
 
@@ -198,7 +198,7 @@ def test_our_own_folders_say_what_is_wrong_and_may_be_resized(tmp_path: Path) ->
 
 
 def test_our_native_encoders_see_pictures_in_as_many_patches_as_they_were_trained_on(tmp_path: Path) -> None:
-    save_model(tmp_path, AIMv2(NATIVE))
+    save_model(tmp_path, AIMv2(OWN_NATIVE))
     seen = load_preprocessing(tmp_path)
     assert seen(Image.new("RGB", (17, 44))).shape == (3, 48, 16)
     assert seen(Image.new("RGB", (600, 600))).shape == (3, 40, 40)  # at most 32 patches

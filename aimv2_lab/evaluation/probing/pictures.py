@@ -17,7 +17,7 @@ from aimv2_lab.data.classes import ClassTokenizer
 from aimv2_lab.data.damage import DamagedPair
 from aimv2_lab.data.images import decode_image, decode_pixels
 from aimv2_lab.data.order import sample_generator
-from aimv2_lab.data.preprocessing import Preprocessing, central_picture
+from aimv2_lab.data.preprocessing import Preprocessing
 from aimv2_lab.data.records import Pair, Source
 from aimv2_lab.data.workers import prepare_worker
 from aimv2_lab.recipes import DataRecipe
@@ -103,8 +103,7 @@ class LabelledPictures(Dataset[Seen]):
             return Seen(None, None, str(damage))
 
     def _whole(self, pair: Pair) -> Tensor:
-        seen = self.preprocessing
-        return central_picture(decode_image(pair.image, pair.key), seen.shortest_side, seen.crop, seen.multiple)
+        return self.preprocessing.kept(decode_image(pair.image, pair.key))
 
     @property
     def fingerprint(self) -> str:

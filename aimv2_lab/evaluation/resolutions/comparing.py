@@ -25,10 +25,19 @@ def score(runs: Runs, seen: Seen, column: Column = "P and T", test: str = SEEN) 
     return Interval.of([found for _, found in sorted(_by_seed(runs, seen, column, test).items())])
 
 
-def difference(runs: Runs, seen: Seen, against: Seen, column: Column = "P and T", test: str = SEEN) -> Interval:
-    """How much more the first has than the second, under the same seeds; raises KeyError as `score` does."""
-    one, other = (_by_seed(runs, each, column, test) for each in (seen, against))
+def difference(
+    runs: Runs, seen: Seen, against: Seen, column: Column = "P and T", test: str = SEEN, since: str = ""
+) -> Interval:
+    """How much more the first has than the second, under the same seeds, or with a view named by `since`, how much more
+    the first has gained since that view; raises KeyError as `score` does."""
+    one, other = (_gains(runs, each, column, test, since) for each in (seen, against))
     return Interval.of([one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())])
+
+
+def _gains(runs: Runs, seen: Seen, column: Column, test: str, since: str) -> dict[int, float]:
+    found = _by_seed(runs, seen, column, test)
+    before = _by_seed(runs, seen._replace(view=since), column, test) if since else dict.fromkeys(found, 0.0)
+    return {seed: value - before[seed] for seed, value in found.items()}
 
 
 def _by_seed(runs: Runs, seen: Seen, column: Column, test: str) -> dict[int, float]:

@@ -25,7 +25,7 @@ from aimv2_lab.evaluation.probing.encoding import Frozen
 from aimv2_lab.evaluation.resolutions.toys import PROBED, TRAINED, WORLD, Trained
 from aimv2_lab.evaluation.resolutions.views import RATIOS, VIEWS, probed
 from aimv2_lab.evaluation.spent import seconds_spent
-from aimv2_lab.formats.folder import CHECKPOINTS
+from aimv2_lab.formats.folder import CHECKPOINTS, newest_checkpoint
 from aimv2_lab.formats.whole import load_pretrained, pretrained_recipe
 from aimv2_lab.recipes import Recipe
 from aimv2_lab.recipes.continuations import adaptation_recipe
@@ -49,13 +49,16 @@ class Family:
         """What is measured of every member, as "members"; weights are removed once all of it is kept.
 
         What was measured before is read; a run that was interrupted goes on. Raises ValueError for what was measured in
-        another way.
+        another way, and where a stage is missing of a base whose weights are gone.
         """
         folders = {name: runs / f"{name}-{self.seed}" for name in self.members}
         found = {name: read_measures(folder, measured_as(name, self.seed)) for name, folder in folders.items()}
+        base, missing = folders[self.name], [folder for name, folder in folders.items() if found[name] is None]
+        if missing and found[self.name] is not None and newest_checkpoint(base) is None:
+            raise ValueError(f"{missing[0]} goes on from {base}, whose weights were removed. Remove {base} too")
         for name, folder in folders.items():
             if found[name] is None:
-                found[name] = _measured(name, self.seed, folder, folders[self.name])
+                found[name] = _measured(name, self.seed, folder, base)
         for folder in folders.values():
             shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
         return {"members": [{"variant": name, "seed": self.seed, **(one or {})} for name, one in found.items()]}
@@ -64,7 +67,7 @@ class Family:
 def measured_as(name: str, seed: int) -> str:
     """Hex digest of all that decides what is measured: recipes, views, probe and scenes."""
     trained, world = TRAINED[name], open_world(WORLD).settings.fingerprint
-    views = {view: VIEWS[view] for view in PROBED[name]}
+    views = {view: (VIEWS[view], VIEWS[view].preprocessing) for view in PROBED[name]}
     about = (trained, TRAINED.get(trained.start), seed, views, RATIOS, PROBES["attentive"], PROBED_SCENES, PROBED_SEED)
     return blake2b(repr((about, world)).encode(), digest_size=8).hexdigest()
 

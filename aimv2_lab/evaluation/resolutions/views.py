@@ -32,16 +32,18 @@ class View:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """What a picture goes through after being squashed, if it is."""
-        data, whole = BASE.data, not (self.squashed or self.cropped)
-        cut = None if whole else self.size
-        return Preprocessing(data.mean, data.std, cut, cut, BASE.encoder.patch_size if whole else 1)
+        """What a picture goes through after being squashed, if it is; kept whole, it has no more patches than the
+        square."""
+        data = BASE.data
+        if self.squashed or self.cropped:
+            return Preprocessing(data.mean, data.std, self.size, self.size)
+        patch_size = BASE.encoder.patch_size
+        return Preprocessing(data.mean, data.std, None, None, patch_size, most=(self.size // patch_size) ** 2)
 
 
 VIEWS: Mapping[str, View] = {
     "low": View(LOW, squashed=True),
     "high": View(HIGH, squashed=True),
-    "low native": View(LOW),
     "native": View(HIGH),
     "cropped": View(HIGH, cropped=True),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -64,8 +65,17 @@ def test_a_family_is_trained_and_probed_once(base: str, tmp_path: Path, monkeypa
             assert set(tests) == {SEEN, HELD_OUT, *RATIOS}
             assert all(0 <= value <= 1 for factors in tests.values() for value in factors.values())
         assert not (tmp_path / f"{member['variant']}-3" / CHECKPOINTS).exists()
-    monkeypatch.setattr(measuring, "pretrain", None)  # a second training would fail
-    assert family.run(tmp_path)["members"] == found
+    with monkeypatch.context() as patch:
+        patch.setattr(measuring, "pretrain", None)  # a second training would fail
+        assert family.run(tmp_path)["members"] == found
+    stage = f"{found[-1]['variant']}-3"
+    shutil.rmtree(tmp_path / stage)
+    with pytest.raises(
+        ValueError, match=rf"{stage} goes on from .*{base}-3, whose weights were removed\. Remove .*{base}-3"
+    ):
+        family.run(tmp_path)
+    shutil.rmtree(tmp_path / f"{base}-3")
+    assert [member["scores"] for member in family.run(tmp_path)["members"]] == [member["scores"] for member in found]
     monkeypatch.setattr("aimv2_lab.data.world.settings.CODE_VERSION", 999)
     with pytest.raises(ValueError, match="measured in another way"):
         family.run(tmp_path)
@@ -97,6 +107,8 @@ def test_every_ratio_is_tested_once_and_views_are_what_they_say() -> None:
     for name, side in (("low", 32), ("high", 64), ("cropped", 64)):
         picture = probed(name).train[0].picture
         assert picture is not None and picture.shape == (3, side, side)
+    sizes = [picture.shape for picture in (tests[SEEN][number].picture for number in range(200)) if picture is not None]
+    assert max(height * width for _, height, width in sizes) == 64 * 64  # as many patches as squashed, at most
     narrow = tests["2.4 to 3"][0].picture
     assert narrow is not None and max(narrow.shape[1:]) > 2 * min(narrow.shape[1:])
     assert {view for names in PROBED.values() for view in names} == set(VIEWS)
@@ -115,5 +127,9 @@ def test_differences_are_paired_by_seed() -> None:
     assert score(runs, low, "P").values == (0.5, 0.9)
     found = difference(runs, high, low)
     assert found.values == pytest.approx((0.05, 0.05)) and found.mean == pytest.approx(0.05)
+    for run, before in zip(runs, (0.8, 0.5, 0.4, 0.9, 0.0), strict=True):
+        run["scores"]["low"] = {SEEN: {"ground hue": before, "large object, mark": 0.5}}
+    gained = difference(runs, high, low, since="low")
+    assert gained.values == pytest.approx((0.1, 0.0))  # (0.6 - 0.4) - (0.5 - 0.5), (1.0 - 0.9) - (0.9 - 0.8), halved
     with pytest.raises(KeyError, match="no run of 'native'"):
         score(runs, Seen("native", "high"))
