@@ -1,6 +1,6 @@
 """Repeat the papers' ablations in miniature, and store what came out as small JSON:
 
-    python -m aimv2_lab.launch.ablate           all tables, the reported seeds: an hour and a half on two cores
+    python -m aimv2_lab.launch.ablate           all tables, the reported seeds: 100 minutes on two cores
     python -m aimv2_lab.launch.ablate --tables objective,decoders --seeds pilot
     python -m aimv2_lab.launch.ablate --list    what there is
 
