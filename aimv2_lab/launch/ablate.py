@@ -6,7 +6,7 @@
 
 Every variant is trained once, whatever the tables that it stands in. Runs lie in runs/ablations; finished ones are
 used again, an interrupted one goes on where it stopped. The result is
-`aimv2_lab/report/stored_results/ablations.json`, which notebook 11 draws; of some tables alone, or of pilot seeds, it
+`aimv2_lab/report/stored_results/ablations.json`, which notebook 11 draws; of some tables alone, or of other seeds, it
 is written beside the runs instead.
 """
 
@@ -41,7 +41,7 @@ class AblateOptions:
     tables: str = ""
     """Names, with commas between them. Default: all."""
     seeds: SeedSet = "report"
-    """Settings were chosen on pilot seeds; what is reported is of others."""
+    """Settings were chosen on pilot seeds; what is reported is of others, and may be asked again of others still."""
     runs: Path = Path("runs/ablations")
     """Where the runs lie."""
     processes: int = 2

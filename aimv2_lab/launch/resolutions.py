@@ -50,7 +50,7 @@ class ResolutionsOptions:
 
 def compare(options: ResolutionsOptions, command: str) -> Path:
     """Run what is missing and store all; returns the file."""
-    first, seeds = FIRST_SEEDS[options.seeds], SEEDS if options.seeds == "report" else 1
+    first, seeds = FIRST_SEEDS[options.seeds], 1 if options.seeds == "pilot" else SEEDS
     bases = [name for name, trained in TRAINED.items() if not trained.start]
     families = [Family(name, first + number) for number in range(seeds) for name in bases]
     found = run_side_by_side(families, options.runs, options.processes)
