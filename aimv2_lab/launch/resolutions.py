@@ -2,10 +2,10 @@
 
     python -m aimv2_lab.launch.resolutions
 
-Three seeds of two bases and of what goes on from them, each probed in the views that it is compared in; then, on an otherwise idle machine, what a
-picture costs by its area. Runs lie in runs/resolutions; finished ones are used again, an interrupted one goes on where
-it stopped. The results are `resolutions.json` and `resolution_costs.json` in `aimv2_lab/report/stored_results/`, which
-notebook 12 draws. Costs alone: `--costs-alone`.
+Three seeds of two bases and of what goes on from them, each probed in the views that it is compared in; then, on an
+otherwise idle machine, what a picture costs by its area. Runs lie in runs/resolutions; finished ones are used again, an
+interrupted one goes on where it stopped. The results are `resolutions.json` and `resolution_costs.json` in
+`aimv2_lab/report/stored_results/`, which notebook 12 draws. Costs alone: `--costs-alone`.
 """
 
 from __future__ import annotations
