@@ -19,7 +19,8 @@ LIKE = 0.95  # of the largest image's patches that the smallest beside it has at
 
 def whole_patches(image: Tensor, patch_size: int) -> Tensor:
     """An image (3, height, width) with both sides resized to the nearest multiple of the patch size, what is half way
-    up (`whole_grid`): the image itself where they are multiples, else bicubic, antialiased. Nothing is cut off.
+    up (`whole_grid`): the image itself where they are multiples, else bicubic, antialiased, computed in float32 at
+    least and returned in its own type. Nothing is cut off.
 
     Raises ValueError for anything but one floating-point image.
     """
@@ -29,7 +30,8 @@ def whole_patches(image: Tensor, patch_size: int) -> Tensor:
     size = (rows * patch_size, columns * patch_size)
     if image.shape[1:] == size:
         return image
-    return functional.interpolate(image[None], size, mode="bicubic", antialias=True)[0]
+    wide = image.to(torch.promote_types(image.dtype, torch.float32))  # on a CPU torch has no such kernel for half types
+    return functional.interpolate(wide[None], size, mode="bicubic", antialias=True)[0].to(image.dtype)
 
 
 def alike(grids: Sequence[tuple[int, int]]) -> Iterator[list[int]]:

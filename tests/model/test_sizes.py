@@ -95,6 +95,17 @@ def test_sides_that_fill_no_patch_are_resized_to_the_nearest_and_not_cut() -> No
         encoder.features(border[None])  # a batch is not resized, but refused as ever
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_an_encoder_of_another_type_resizes_too(dtype: torch.dtype) -> None:
+    encoder, wanted = wide_encoder(NATIVE).to(dtype), image(7, 11, (-1, -3)).to(dtype)
+    wide = wanted.double() if dtype is torch.float64 else wanted.float()
+    resized = functional.interpolate(wide[None], (98, 154), mode="bicubic", antialias=True).to(dtype)
+    (found,) = encoder.features([wanted])
+    assert found.dense.dtype is dtype and found.dense.shape == (1, 7, 11, 64)
+    assert torch.equal(found.dense, encoder.features(resized).dense)
+
+
 def test_what_cannot_be_read_is_refused_with_the_remedy() -> None:
     table = wide_encoder(FIXED)
     with pytest.raises(
