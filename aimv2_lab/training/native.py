@@ -17,7 +17,7 @@ ROW_SEQUENCES = 2  # a packed row holds as many slots as this many of the longes
 def native_losses(predictor: Predictor, batch: NativeBatch, counts: LossCounts, recipe: Recipe) -> Losses:
     """The share of one (micro-)batch in the losses of the global batch that `counts` describes."""
     images, text = batch.images, batch.counted_text()
-    strips = strips_of(batch, packed=recipe.resolution.batching == "packed").to(batch.pictures.device)
+    strips = laid_out(batch, packed=recipe.resolution.batching == "packed").to(batch.pictures.device)
     prefixes = None if recipe.objective.encoder_attention == "bidirectional" else batch.prefix_lengths
     said = predictor.forward(images, batch.tokens, prefixes, text.slots, None, strips)
     nats = caption_losses(said.logits, text.tokens, text.counted, counts)
@@ -36,7 +36,7 @@ def counted_patches(prefix_lengths: Tensor, patch_counts: Tensor, patches: int) 
     return counted_outputs(prefix_lengths, patches) & real
 
 
-def strips_of(batch: NativeBatch, packed: bool) -> Strips:
+def laid_out(batch: NativeBatch, packed: bool) -> Strips:
     """Where every slot of a batch is computed: pictures and captions without their padding, `packed` or a pair in each
     row. On the CPU."""
     counts, longest = batch.patch_counts, batch.pictures.shape[3] // batch.pictures.shape[2]
