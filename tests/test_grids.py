@@ -15,6 +15,8 @@ def test_a_square_and_a_photograph() -> None:
     assert fitted_grid(480, 320, 600) == (20, 30)
     assert fitted_grid(320, 480, 600) == (30, 20)
     assert fitted_grid(500, 500, 724) == (26, 26)
+    wide, near = fitted_grid(480, 320, 600), whole_grid(151, 97, 14)
+    assert (wide.rows, wide.columns) == (20, 30) and (near.rows, near.columns) == (7, 11)
 
 
 def test_any_picture_fits_any_area_with_two_patches_left_to_tell_apart() -> None:

@@ -70,8 +70,8 @@ def central_picture(
     short = min(rgb.size)
     resized = rgb.size if shortest_side is None else tuple(shortest_side * side // short for side in rgb.size)
     if crop is None and multiple > 1:
-        rows, columns = whole_grid(resized[0], resized[1], multiple, most)
-        resized = (columns * multiple, rows * multiple)
+        grid = whole_grid(resized[0], resized[1], multiple, most)
+        resized = (grid.columns * multiple, grid.rows * multiple)
     sides = [crop or side for side in resized]
     if any(not 0 < side <= whole for side, whole in zip(sides, resized, strict=True)):
         raise ValueError(f"a picture of {rgb.width} x {rgb.height} is too small for {crop} pixels a side; enlarge it")

@@ -26,8 +26,8 @@ def whole_patches(image: Tensor, patch_size: int) -> Tensor:
     """
     if image.ndim != 3 or not image.is_floating_point():
         raise ValueError(f"each image of a list must be float (3, height, width), not {image.dtype} {(*image.shape,)}")
-    rows, columns = whole_grid(image.shape[2], image.shape[1], patch_size)
-    size = (rows * patch_size, columns * patch_size)
+    grid = whole_grid(image.shape[2], image.shape[1], patch_size)
+    size = (grid.rows * patch_size, grid.columns * patch_size)
     if image.shape[1:] == size:
         return image
     wide = image.to(torch.promote_types(image.dtype, torch.float32))  # on a CPU torch has no such kernel for half types

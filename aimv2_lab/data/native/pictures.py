@@ -27,16 +27,16 @@ def native_training_picture(
     narrowest, widest = (factor * width / height for factor in data_recipe.crop_ratio)
     box = random_resized_crop_box(width, height, data_recipe.crop_scale, (narrowest, widest), generator)
     left, top, right, bottom = box
-    rows, columns = fitted_grid(right - left, bottom - top, area)
-    view = resized(pixels[top:bottom, left:right], (rows * patch_size, columns * patch_size))
+    grid = fitted_grid(right - left, bottom - top, area)
+    view = resized(pixels[top:bottom, left:right], (grid.rows * patch_size, grid.columns * patch_size))
     return channels_first(view[:, ::-1] if flipped else view)
 
 
 def native_evaluation_picture(image: Image.Image, area: int, patch_size: int) -> Tensor:
     """The whole picture, resized (bicubic, antialiased) to whole patches, at most `area` of them, as
     `native_training_picture`."""
-    rows, columns = fitted_grid(image.width, image.height, area)
-    size = (columns * patch_size, rows * patch_size)
+    grid = fitted_grid(image.width, image.height, area)
+    size = (grid.columns * patch_size, grid.rows * patch_size)
     return channels_first(np.asarray(image.convert("RGB").resize(size, Image.Resampling.BICUBIC)))
 
 
