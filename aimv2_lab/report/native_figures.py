@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from aimv2_lab.data.captions.lexicon import NUMBER_WORDS
 from aimv2_lab.data.native.batch import NativeBatch
 from aimv2_lab.data.transforms import channels_first, resized
 from aimv2_lab.grids import fitted_grid
@@ -22,8 +23,8 @@ GREY = 0.93  # of padding
 
 @styled
 def draw_views(views: Mapping[str, Sequence[Tensor]], patch_size: int) -> Figure:
-    """The same scenes (3, height, width) uint8 in several views, a row each, cut into patches; the title says how far
-    each view is from the scene's own ratio."""
+    """The same scenes (3, height, width) uint8 in several views, a row each, cut into patches; the title says how many
+    patches each view has."""
     count = len(next(iter(views.values())))
     figure, panels = plt.subplots(len(views), count, figsize=(WIDTH * 1.15, 1.35 * len(views) + 0.4), squeeze=False)
     for row, (name, pictures) in zip(panels, views.items(), strict=True):
@@ -35,8 +36,15 @@ def draw_views(views: Mapping[str, Sequence[Tensor]], patch_size: int) -> Figure
         for name, pictures in views.items()
     }
     said = ", ".join(f"{name} {_range(found)}" for name, found in patches.items())
-    figure.suptitle(f"One scene, three pictures of it; patches: {said}")
+    scenes, of_each = _counted(count, "scene").capitalize(), "it" if count == 1 else "each"
+    figure.suptitle(f"{scenes}, {_counted(len(views), 'view')} of {of_each}; patches: {said}")
     return figure
+
+
+def _counted(number: int, noun: str) -> str:
+    """One scene, six scenes, 12 scenes."""
+    spelled = dict(enumerate(NUMBER_WORDS, 1)).get(number, f"{number:,}")
+    return f"{spelled} {noun}{'' if number == 1 else 's'}"
 
 
 def _range(numbers: Sequence[int]) -> str:
@@ -149,8 +157,8 @@ def draw_area(
     costs a picture; `milliseconds` by area."""
     area, pixels = round(2**exponent), pictures[scene]
     height, width = pixels.shape[:2]
-    rows, columns = fitted_grid(width, height, area)
-    picture = channels_first(resized(pixels, (rows * patch_size, columns * patch_size)))
+    grid = fitted_grid(width, height, area)
+    picture = channels_first(resized(pixels, (grid.rows * patch_size, grid.columns * patch_size)))
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.3))
     show_patches(left, picture, patch_size)
     areas, costs = list(milliseconds), list(milliseconds.values())
@@ -161,8 +169,7 @@ def draw_area(
     right.set_xticks(ticks := [16, 128, 1024, 4096], [f"{tick:,}" for tick in ticks])
     right.minorticks_off()
     right.grid(color=FAINT)
-    stretch = columns / rows / (width / height) - 1
-    figure.suptitle(
-        f"A = {area:,}: {rows} x {columns} = {rows * columns:,} patches, ratio {stretch:+.0%}; about {cost:.2g} ms"
-    )
+    stretch = grid.columns / grid.rows / (width / height) - 1
+    patches = f"{grid.rows} x {grid.columns} = {grid.rows * grid.columns:,} patches"
+    figure.suptitle(f"A = {area:,}: {patches}, ratio {stretch:+.0%}; about {cost:.2g} ms")
     return figure

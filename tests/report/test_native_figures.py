@@ -28,13 +28,17 @@ def picture(height: int, width: int) -> Tensor:
     return torch.randint(0, 256, (3, height, width), dtype=torch.uint8, generator=draws)
 
 
-def test_views_say_how_many_patches_they_have() -> None:
+def test_views_say_how_many_they_are_and_how_many_patches_they_have() -> None:
     views = {"squashed": [picture(32, 32)] * 2, "native": [picture(16, 48), picture(24, 32)]}
     figure = figures.draw_views(views, 8)
-    assert figure.get_suptitle().endswith("patches: squashed 16, native 12")
+    assert figure.get_suptitle() == "Two scenes, two views of each; patches: squashed 16, native 12"
     assert len(figure.axes) == 4
     views["native"] = [picture(16, 48), picture(24, 40)]
     assert figures.draw_views(views, 8).get_suptitle().endswith("native 12 to 15")
+    one = figures.draw_views({"native": [picture(16, 16)]}, 8).get_suptitle()
+    assert one == "One scene, one view of it; patches: native 4"
+    many = figures.draw_views({name: [picture(8, 8)] * 7 for name in "abc"}, 8).get_suptitle()
+    assert many.startswith("7 scenes, three views of each; patches: a 1, b 1")
 
 
 def test_the_cut_normal_is_whole_and_its_middle_is_fuller_than_its_ends() -> None:
