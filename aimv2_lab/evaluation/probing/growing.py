@@ -11,7 +11,8 @@ import numpy as np
 class GrowingArray:
     """A .npy file, readable once this is left: numpy keeps room in the header of a file for any number of rows.
 
-    All rows have the shape of the first; raises ValueError for others, for another type, and where there were none.
+    All rows have the shape of the first; raises ValueError for others and for another type. Without rows the file is
+    empty, and no .npy file.
     """
 
     def __init__(self, path: Path, dtype: np.dtype) -> None:
