@@ -10,6 +10,7 @@ from aimv2_lab.data.native.dataset import NativeDataset
 from aimv2_lab.data.records import Pair
 from aimv2_lab.recipes import Recipe
 from tests.data.generated import Bytes, ListSource, encoded, picture
+from tests.training.finetune_toy import TUNING
 from tests.training.toy import SMALL
 
 # C = 16 pictures x 9 patches = 144 patches a step: areas from 4 to 32 patches, 36 to 4 pictures.
@@ -24,6 +25,12 @@ NATIVE = SMALL.change(
         "resolution.area_exponents": (2.0, 5.0),
     }
 )
+
+
+def many_sizes(changes: Mapping[str, Any] | None = None) -> Recipe:
+    """NATIVE on crops of every ratio from 1 : 3 to 3 : 1 of the generated world, in six steps."""
+    crops = {"data.crop_scale": (0.5, 1.0), "data.crop_ratio": (1 / 3, 3.0)}
+    return NATIVE.change({**TUNING, **crops, "training.micro_batch_size": 4, **(changes or {})})
 
 
 class ManySizes(ListSource):

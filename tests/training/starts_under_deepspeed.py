@@ -1,5 +1,5 @@
-"""Fine-tunes, pairs two towers, distils, adapts and trains rival objectives on every rank that a launcher started,
-each once more from the middle: … CHECKPOINT FOLDER
+"""Fine-tunes, pairs two towers, distils, adapts and trains rival objectives and at native resolution on every rank that
+a launcher started, each once more from the middle: … CHECKPOINT FOLDER
 
 Beside CHECKPOINT lies one of a whole model, `whole`, for adaptation. DeepSpeed takes a whole process.
 """
@@ -17,6 +17,7 @@ from aimv2_lab.recipes import ContrastiveRecipe, DistillationRecipe, FinetuneRec
 from aimv2_lab.training.finetune import finetune
 from aimv2_lab.training.loop import pretrain
 from aimv2_lab.training.sharded.engine import DeepSpeedEngine, start_ranks
+from tests.native_toy import many_sizes
 from tests.training.adaptation_toy import adapting
 from tests.training.contrastive_toy import paired
 from tests.training.distillation_toy import distilling
@@ -38,6 +39,7 @@ def recipes(start: Path) -> Mapping[str, FinetuneRecipe | ContrastiveRecipe | Di
         "image-only": world_rival("image-only"),
         "cappa": world_rival("cappa"),
         "masked-image": world_rival("masked-image"),
+        "native": many_sizes(),
     }
 
 
@@ -51,6 +53,7 @@ STAGES: Mapping[str, Mapping[str, Any]] = {
     "image-only": {"engine.zero_stage": 2},
     "cappa": SHARDED,
     "masked-image": SHARDED,
+    "native": SHARDED,
 }
 
 if __name__ == "__main__":

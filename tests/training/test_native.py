@@ -17,7 +17,7 @@ from aimv2_lab.model.objective import losses
 from aimv2_lab.recipes import Recipe, rival
 from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import build_model
-from aimv2_lab.training.native import strips_of
+from aimv2_lab.training.native import laid_out
 from aimv2_lab.training.step import batch_losses, loss_counts, train_step
 from tests.native_toy import NATIVE, native_dataset
 
@@ -86,7 +86,7 @@ def test_losses_and_gradients_are_those_of_every_picture_alone(batching: str, se
 def test_packed_rows_hold_several_pictures_and_less_padding() -> None:
     saved = 0
     for batch in batches():
-        strips = strips_of(batch, packed=True)
+        strips = laid_out(batch, packed=True)
         assert strips.encoder_rows is not None and strips.decoder_rows is not None
         assert len(strips.encoder_rows.places) < len(batch)
         real = int(batch.patch_counts.sum())
@@ -134,6 +134,49 @@ def test_padding_that_is_seen_is_learned_from() -> None:
         assert abs(float(found.pixel - other.pixel)) > 1e-3
 
 
+class Features:
+    """As `Plain`, and keeps the encoder's features (B, N, D)."""
+
+    def __init__(self, made: AIMv2) -> None:
+        self.made, self.found = made, torch.empty(0)
+
+    def forward(self, images: torch.Tensor, *others: object) -> object:
+        with self.made.encoder.register_forward_hook(self._keep):
+            return self.made(images, *others)
+
+    def _keep(self, encoder: torch.nn.Module, inputs: object, features: torch.Tensor) -> None:
+        self.found = features
+
+
+def reach(known: Recipe, batch: NativeBatch, patch_counts: torch.Tensor) -> torch.Tensor:
+    """How much the features of the first `patch_counts` (B,) patches of each picture change with what stands in every
+    patch: (B, N)."""
+    predictor, images = Features(model(known)), batch.images.double().requires_grad_()
+    batch_losses(predictor, replace(batch, pictures=images, scale=None), loss_counts(batch, known), known)
+    real = torch.arange(predictor.found.shape[1]) < patch_counts[:, None]
+    (gradient,) = torch.autograd.grad(predictor.found[real].sum(), images)
+    return rearrange(gradient.abs(), "b c p (patches q) -> b patches (c p q)", q=8).sum(dim=-1)
+
+
+@pytest.mark.parametrize("attention", ["prefix", "bidirectional"])
+def test_real_patches_attend_to_padding_that_is_seen_and_to_no_other(attention: str) -> None:
+    """To all of it, or where the prefix ends in it to what is inside."""
+    masked = NATIVE.change({"objective.encoder_attention": attention})
+    seen = masked.change({"resolution.padding": "seen"})
+    found = []
+    for filled, bare in zip(batches(seen), batches(masked), strict=True):
+        counts = bare.patch_counts  # of the same pictures, whose padding is none of theirs
+        reached, place = reach(seen, filled, counts), torch.arange(int(filled.patch_counts.max()))
+        padding = (place >= counts[:, None]) & (place < filled.patch_counts[:, None])
+        inside = padding if attention == "bidirectional" else padding & (place < filled.prefix_lengths[:, None])
+        assert bool((reached[inside] > 0).all()) and float(reached[padding & ~inside].sum()) == 0.0
+        not_theirs = torch.arange(int(counts.max())) >= counts[:, None]
+        reached_masked = reach(masked, bare, counts)
+        assert float(reached_masked[not_theirs].sum()) == 0.0 and bool((reached_masked[~not_theirs] > 0).all())
+        found.append([int(inside.sum()), int(not_theirs.sum())])
+    assert torch.tensor(found).sum(dim=0).min() > 0
+
+
 @pytest.mark.parametrize("batching", ["padded", "packed"])
 def test_a_step_does_not_depend_on_its_micro_batches(batching: str) -> None:
     found = []
@@ -144,6 +187,21 @@ def test_a_step_does_not_depend_on_its_micro_batches(batching: str) -> None:
         found.append(torch.tensor([[float(value) for value in row] for row in rows]))
     for one, other in pairwise(found):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("batching", ["padded", "packed"])
+def test_steps_in_bfloat16_are_close_to_those_in_float32(batching: str) -> None:
+    """bfloat16 has three significant digits."""
+    found = []
+    for precision in ("float32", "bfloat16"):
+        known = NATIVE.change({"training.precision": precision, "resolution.batching": batching})
+        engine = LocalEngine(build_model(known), known.training, torch.device("cpu"))
+        rows = [train_step(engine, batch, loss_counts(batch, known), known) for batch in batches()]
+        found.append(torch.tensor([[float(value) for value in row] for row in rows]))
+    whole, half = found
+    torch.testing.assert_close(half[:, :3], whole[:, :3], rtol=5e-3, atol=0)
+    torch.testing.assert_close(half[:, 3], whole[:, 3], rtol=5e-2, atol=0)
+    assert not torch.equal(half, whole)
 
 
 @pytest.mark.parametrize("name", ["image-only", "caption-only", "caption-only-bidirectional"])

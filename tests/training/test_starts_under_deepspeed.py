@@ -1,4 +1,5 @@
-"""Runs from a start, and rivals, on two ranks with ZeRO, gone on with from the middle, are those of one process."""
+"""Runs from a start, rivals and a native run on two ranks with ZeRO, gone on with from the middle, are those of one
+process."""
 
 from __future__ import annotations
 

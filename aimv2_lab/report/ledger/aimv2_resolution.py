@@ -86,6 +86,7 @@ _RESOLUTION = Section(
             (
                 "data/native/test_native_batches.py::test_padding_that_is_seen_fills_the_area_with_zeros",
                 "training/test_native.py::test_padding_that_is_seen_is_learned_from",
+                "training/test_native.py::test_real_patches_attend_to_padding_that_is_seen_and_to_no_other",
             ),
             "12",
         ),
