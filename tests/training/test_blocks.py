@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from aimv2_lab.data.native.dataset import native_batches
 from aimv2_lab.model.models import AnyModel
 from aimv2_lab.recipes import AdditiveRecipe, EngineRecipe
 from aimv2_lab.training.blocks import prepare_blocks
@@ -16,6 +17,7 @@ from aimv2_lab.training.engine import LocalEngine
 from aimv2_lab.training.loop import build_model
 from aimv2_lab.training.plan.estimate import peak_bytes
 from aimv2_lab.training.step import batch_losses, loss_counts
+from tests.native_toy import NATIVE, native_dataset
 from tests.training.toy import SILENT, SMALL, random_batch
 
 DEEP = SMALL.change({"encoder.depth": 6, "decoder.depth": 4})
@@ -83,6 +85,18 @@ def test_micro_batches_of_other_lengths_are_not_compiled_each(graphs: list[torch
         said = model(batch.images, batch.tokens[:, :tokens], batch.prefix_lengths)
         assert said.logits.shape[1] == tokens
     assert len(graphs) == 2
+
+
+@torch.no_grad()
+def test_native_steps_of_other_areas_are_not_compiled_each(graphs: list[torch.fx.GraphModule]) -> None:
+    """After two steps every shape has its graph, with any number of pictures above one."""
+    model, plain, made = prepared(NATIVE, compiled=True), prepared(NATIVE), list[int]()
+    for batch in native_batches(native_dataset(), 0, 6, workers=0):
+        counts = loss_counts(batch, NATIVE)
+        found, expected = (torch.stack(batch_losses(blocks, batch, counts, NATIVE)) for blocks in (model, plain))
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
+        made.append(len(graphs))
+    assert made[0] >= 2 and made[1:] == [made[1]] * 5
 
 
 @both_kinds
