@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from aimv2_lab import load_preprocessing
+from aimv2_lab import load_encoder, load_preprocessing
 from aimv2_lab.data.native.areas import Areas
-from aimv2_lab.launch.command import read_command
+from aimv2_lab.formats.load import recipe_of
+from aimv2_lab.launch import adapt
+from aimv2_lab.launch.command import Options, read_command
 from aimv2_lab.launch.pretrain import run_pretraining
 from aimv2_lab.recipes import Recipe, ResolutionRecipe, recipe
 from tests.formats.encoders import photograph
@@ -26,17 +29,54 @@ QUICK = "--training.steps 2 --training.warmup-steps 1 --training.validation-batc
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which every command was run, with few steps."""
     folder = tmp_path_factory.mktemp("page")
-    (folder / "data_samples").symlink_to(ROOT / "data_samples")
+    for name in ("data_samples", "notebooks"):
+        (folder / name).symlink_to(ROOT / name)
     photograph(130, 100).save(folder / "photo.jpg")
     photograph(50, 170).save(folder / "tall.jpg")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         lines = [line for block in fenced(PAGE, "sh") for line in block.splitlines()]
-        assert len(lines) == 2
-        for line in lines:
-            words = shlex.split(line.removeprefix("python -m aimv2_lab.launch.pretrain"))
-            run_pretraining(read_command([*words, *QUICK.split()], "pretrain"))
+        for program, words in map(command, [line for line in lines if "aimv2-large" not in line]):
+            run_pretraining(read_options(program, [*words, *QUICK.split()]))
     return folder
+
+
+def command(line: str) -> tuple[str, list[str]]:
+    """The program and the options of a line."""
+    program, *words = shlex.split(line.removeprefix("python -m aimv2_lab.launch."))
+    return program, words
+
+
+def read_options(program: str, words: Sequence[str]) -> Options | adapt.AdaptationOptions:
+    return adapt.read_options(words) if program == "adapt" else read_command(words, "pretrain")
+
+
+def test_the_commands_of_the_full_scale_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one's recipe in a folder without weights is the start of the second."""
+    lines = [line for block in fenced(PAGE, "sh") for line in block.splitlines() if "aimv2-large" in line]
+    (tmp_path / "FOLDER").mkdir()
+    monkeypatch.chdir(tmp_path)
+    found = list[Recipe]()
+    for line in lines:
+        options = read_options(*command(line))
+        assert isinstance(options.recipe, Recipe)
+        folder = options.run or Path("runs") / options.recipe.name
+        folder.mkdir(parents=True)
+        (folder / "recipe.json").write_text(options.recipe.to_json())
+        (folder / "model.safetensors").touch()
+        found.append(options.recipe)
+    first, then = found
+    assert (first.encoder.positions, first.resolution.native, first.training.weight_decay) == ("sincos", False, 1e-4)
+    assert (then.start, then.resolution.native, then.training.weight_decay) == ("runs/large-sincos", True, 0)
+    assert then.training.steps == first.training.steps
+
+
+def test_a_run_at_one_size_goes_on_with_its_weights(place: Path) -> None:
+    start, known = load_encoder(ROOT / "notebooks/trained"), recipe_of(place / "runs/native-on")
+    assert isinstance(known, Recipe) and known.resolution.native and known.start == "notebooks/trained"
+    moved = load_encoder(place / "runs/native-on").blocks[0].state_dict()
+    for name, weight in start.blocks[0].state_dict().items():  # two steps of warm-up away
+        assert 0 < (moved[name] - weight).abs().max() < 0.05 * weight.abs().max()
 
 
 def test_the_snippet_gives_features_of_every_picture(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

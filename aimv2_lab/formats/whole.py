@@ -70,11 +70,17 @@ def refuse_other_model(recipe: Recipe) -> None:
         for path, (there, here) in found.items()
         if path.startswith(parts) and path not in _FREE
     ]
-    if rows:
-        raise ValueError(
-            f"{recipe.start!r} is another model: {'; '.join(rows)}. Name the recipe of that model, or give these "
-            "fields the checkpoint's values; encoder.image_size is free"
+    if not rows:
+        return
+    if recipe.resolution.native and "encoder.positions" in found:
+        remedy = (
+            "Pictures of many sizes need sine-cosine positions, which a table does not become: start from a run that "
+            "was pre-trained with --encoder.positions sincos, or go on at one size, with --resolution.batching fixed "
+            "--encoder.positions learned"
         )
+    else:
+        remedy = "Name the recipe of that model, or give these fields the checkpoint's values"
+    raise ValueError(f"{recipe.start!r} is another model: {'; '.join(rows)}. {remedy}; encoder.image_size is free")
 
 
 def refuse_other_tokenizer(path: str | Path, tokenizer: CaptionTokenizer) -> None:

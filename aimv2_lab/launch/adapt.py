@@ -3,7 +3,8 @@
 The whole model of the run folder or checkpoint `--start`, encoder and decoder, goes on with its pre-training on
 pictures of the recipe's size, without synthetic captions and with weight decay 0 (paper, section 2.4). A learned
 position table is resized as timm resizes it; nothing else depends on the size. Rate, schedule, batch and the resizing
-are not published, and are our choice. `--recipe tiny-96 --start notebooks/trained` takes a minute on the generated
+are not published, and are our choice. `--recipe aimv2-large-native` goes on at native resolution, from a model with
+sine-cosine positions: docs/native.md. `--recipe tiny-96 --start notebooks/trained` takes a minute on the generated
 world. Every field of the recipe can be set, e.g. `--training.peak-lr 1e-4`. On many ranks it is launched as
 pre-training is: docs/launch.md.
 """

@@ -75,11 +75,13 @@ def lit_recipe(start: str, trained: AnyRecipe, size: LitSize = "released") -> Co
 
 def adaptation_recipe(start: str, trained: Recipe, known: Recipe) -> Recipe:
     """The recipe by which the whole model of the checkpoint `start`, whose recipe is `trained`, goes on to the picture
-    size of the recipe `known`.
+    size of the recipe `known`, or to its many sizes.
 
     No synthetic captions and weight decay 0 (paper, section 2.4, which says no more of this stage but 2 billion pairs).
     Our choice: tokenizer, mean and deviation are the start's, which it has learned to read; the data are its own where
-    `known` names none; everything else is that of `known`, with its warm-up and cosine from the beginning.
+    `known` names none; everything else is that of `known`, with its warm-up and cosine from the beginning, and its
+    seed: where that is the start's too, as it is where neither was set, and the data are, their order, crops and
+    prefixes are again those from position 0 on.
     """
     data = known.data if known.data.source or known.data.mixture else trained.data
     seen = trained.data

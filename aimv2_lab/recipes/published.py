@@ -51,12 +51,13 @@ def published(size: str, image_size: int) -> Recipe:
 
 
 def published_native(size: str) -> Recipe:
-    """A published size at native resolution; the large one is released.
+    """A published size at native resolution, from first weights; the large one is released.
 
     Stated (paper, section 2.4): an area of 2 to the n patches for every step, n from a normal cut at ±1 and mapped to
     7 … 12, A times B constant, aspect ratio kept. Released code: sine-cosine positions. Ours, because it is not
-    published: the constant, 8192 x 256 = 2,097,152 patches a step, what pre-training at 224 has; that it is trained
-    from scratch, with that run's data, rate and steps; that n is not rounded and A is; masks for padding.
+    published: the constant, 8192 x 256 = 2,097,152 patches a step, what pre-training at 224 has; data, rate and
+    steps, that run's; that n is not rounded and A is; masks for padding. The paper's is a stage after pre-training, of
+    which it says little; `adaptation_recipe` goes on to this recipe from a model with sine-cosine positions.
     """
     known = published(size, 224)
     encoder = replace(known.encoder, positions="sincos")

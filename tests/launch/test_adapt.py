@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from aimv2_lab import load_encoder
 from aimv2_lab.formats.load import recipe_of
 from aimv2_lab.launch.adapt import RECIPES, read_options
 from aimv2_lab.launch.pretrain import run_pretraining
 from aimv2_lab.recipes import Recipe, recipe
-from aimv2_lab.training.loop import pretrain
+from aimv2_lab.training.loop import build_model, pretrain
 from tests.data.generated import write_image_folder
 from tests.training.contrastive_toy import paired
-from tests.training.finetune_toy import TUNING
+from tests.training.finetune_toy import TUNING, checkpoint
 
 # A run of the recipe small, so small that it takes a second: 16 patches of 7 pixels a side.
 SIZES = {
@@ -83,6 +84,25 @@ def test_the_start_may_be_named_by_from(run: Path) -> None:
     named, short = (read_options(command(flag, str(run))) for flag in ("--start", "--from"))
     assert named == short
     assert read_options(command(f"--from={run}", "--local_rank", "1")) == named  # as deepspeed adds it
+
+
+SIZES_OF_MANY = ("--encoder.positions", "sincos", "--resolution.batching", "padded", "--resolution.area-exponents")
+
+
+def test_a_run_with_sine_cosine_positions_goes_on_at_native_resolution(run: Path, tmp_path: Path) -> None:
+    """One with a position table does not, and what the refusal advises can be read."""
+    many = (*SIZES_OF_MANY, "2", "5")
+    with pytest.raises(ValueError, match=r"encoder\.positions is 'learned' there") as refused:
+        read_options([*command("--start", str(run)), *many])
+    assert "give these fields" not in str(refused.value)
+    remedy = "--resolution.batching fixed --encoder.positions learned"
+    assert "pre-trained with --encoder.positions sincos" in str(refused.value) and remedy in str(refused.value)
+    assert not read_options([*command("--start", str(run)), *remedy.split()]).recipe.resolution.native
+    start = checkpoint(tmp_path / "start", TRAINED.change({"encoder.positions": "sincos", "data.tokenizer": "world"}))
+    options = read_options([*command("--start", str(start)), *many, "--data", "world:easy:64"])
+    assert options.recipe.resolution.native and options.recipe.training.weight_decay == 0
+    begun = load_file(start / "model.safetensors")
+    assert all(torch.equal(weight, begun[name]) for name, weight in build_model(options.recipe).state_dict().items())
 
 
 def test_the_papers_stage_is_the_default_of_its_presets() -> None:

@@ -110,6 +110,19 @@ def test_no_weight_decays(start: Path) -> None:
             assert changed == moves
 
 
+def test_order_and_prefixes_begin_again_unless_another_seed_is_set(start: Path) -> None:
+    def first(known: Recipe) -> tuple[list[str], list[float]]:
+        seen = open_data(known).training
+        samples = [seen[position] for position in range(12)]
+        return [sample.key for sample in samples], [sample.prefix_length / known.encoder.patches for sample in samples]
+
+    keys, shares = first(WHOLE.change({"data.source": "world:easy:64"}))
+    again, same_shares = first(adapting(start))
+    assert again == keys and same_shares == pytest.approx(shares, abs=1 / 16)
+    others, other_shares = first(adapting(start, **{"training.seed": 1}))
+    assert others != keys and other_shares != pytest.approx(shares, abs=1 / 16)
+
+
 def test_it_is_trained_whole_and_its_encoder_is_read_as_any(finished: Path, start: Path) -> None:
     begun, ended = build_model(adapting(start)).state_dict(), load_file(finished / LAST / "model.safetensors")
     assert all(not torch.equal(weight, ended[name]) for name, weight in begun.items())
