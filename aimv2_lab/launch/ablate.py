@@ -6,8 +6,9 @@
 
 Every variant is trained once, whatever the tables that it stands in. Runs lie in runs/ablations; finished ones are
 used again, an interrupted one goes on where it stopped. The result is
-`aimv2_lab/report/stored_results/ablations.json`, which notebook 11 draws; of some tables alone, or of other seeds, it
-is written beside the runs instead.
+`aimv2_lab/report/stored_results/ablations.json`, which notebook 11 draws; of some tables alone, or of pilot seeds, it
+is written beside the runs instead. `--tables attention-fine --seeds again` asks a close question of five other seeds,
+and stores `ablations_again.json`, which notebook 11 draws too.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from aimv2_lab.report.stored import FOLDER, save_result
 from aimv2_lab.training.run.folder import read_metrics
 
 PROGRAM = "python -m aimv2_lab.launch.ablate"
-RESULT = "ablations"
+RESULT, AGAIN = "ablations", "ablations_again"
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,9 @@ def ablate(options: AblateOptions, command: str) -> Path:
     values = run_side_by_side(jobs, options.runs, options.processes)
     values = with_early_curves(values, options.runs)
     seconds = sum(value["seconds"] for value in values)
-    whole = not named and options.seeds == "report"
-    return save_result(RESULT, values, command, asdict(AIMV2), seconds, FOLDER if whole else options.runs)
+    name = AGAIN if options.seeds == "again" else RESULT
+    shown = options.seeds == "again" or (options.seeds == "report" and not named)
+    return save_result(name, values, command, asdict(AIMV2), seconds, FOLDER if shown else options.runs)
 
 
 def main() -> None:

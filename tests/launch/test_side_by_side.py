@@ -70,7 +70,7 @@ def test_tables_share_their_runs() -> None:
         ablate.jobs_of_tables(["decoder-widht"], "report")
 
 
-def test_some_tables_and_pilot_seeds_are_stored_beside_their_runs(
+def test_some_tables_are_stored_beside_their_runs_and_what_is_asked_again_under_its_own_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -80,6 +80,8 @@ def test_some_tables_and_pilot_seeds_are_stored_beside_their_runs(
     monkeypatch.setattr(ablate, "FOLDER", tmp_path / "package")
     some = ablate.AblateOptions("decoders", runs=tmp_path / "runs")
     assert ablate.ablate(some, "command").parent == tmp_path / "runs"
+    again = ablate.AblateOptions("decoders", "again", tmp_path / "runs")
+    assert ablate.ablate(again, "command") == tmp_path / "package" / "ablations_again.json"
     whole = ablate.AblateOptions(runs=tmp_path / "runs")
     assert ablate.ablate(whole, "command").parent == tmp_path / "package"
     assert load_result("ablations", tmp_path / "package").seconds == len(

@@ -50,6 +50,14 @@ def test_the_notebook_shows_the_stored_runs() -> None:
     assert stored().label in said() and repr(verdict_table(tables)) in said()
 
 
+def test_what_was_asked_again_is_of_other_seeds_and_in_the_notebook() -> None:
+    again = load_result("ablations_again")
+    asked = {(run["variant"], run["seed"]) for run in again.values}
+    names = {row.variant for row in ABLATIONS["attention-fine"].rows}
+    assert asked == {(name, FIRST_SEEDS["again"] + number) for name in names for number in range(MANY)}
+    assert again.label in said()
+
+
 def test_another_result_would_be_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     def shifted(run: dict) -> dict:  # type: ignore[type-arg]
         if run["variant"] != "image-only":

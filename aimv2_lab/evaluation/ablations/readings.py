@@ -121,8 +121,8 @@ READINGS: Mapping[str, Reading] = {
         {
             "causal, 64 patches": "not told apart",
         },
-        "with four times the patches to learn an order of, every seed favours the prefix, and P clearly does; the mean's "
-        "interval reaches across zero by little.",
+        "with four times the patches every seed favours the prefix, and P clearly does; the mean's interval reaches "
+        "across zero by little, which is why it was asked again.",
     ),
     "probe": Reading(
         {
