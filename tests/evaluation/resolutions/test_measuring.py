@@ -127,8 +127,8 @@ def test_differences_are_paired_by_seed() -> None:
     assert score(runs, low, "P").values == (0.5, 0.9)
     found = difference(runs, high, low)
     assert found.values == pytest.approx((0.05, 0.05)) and found.mean == pytest.approx(0.05)
-    for run, before in zip(runs, (0.8, 0.5, 0.4, 0.9, 0.0), strict=True):
-        run["scores"]["low"] = {SEEN: {"ground hue": before, "large object, mark": 0.5}}
+    for one, before in zip(runs, (0.8, 0.5, 0.4, 0.9, 0.0), strict=True):
+        one["scores"]["low"] = {SEEN: {"ground hue": before, "large object, mark": 0.5}}
     gained = difference(runs, high, low, since="low")
     assert gained.values == pytest.approx((0.1, 0.0))  # (0.6 - 0.4) - (0.5 - 0.5), (1.0 - 0.9) - (0.9 - 0.8), halved
     with pytest.raises(KeyError, match="no run of 'native'"):
